@@ -1,0 +1,118 @@
+"""Convolutions, in the form that the machine is good at.
+
+XLA's native convolutions are the right ones on a TPU or GPU. On a CPU the native 3-D convolution runs at 3-30 GFLOP/s where
+a 2-D one reaches 100, so there the same sum is written as one 2-D convolution over temporally stacked frames; and the
+gradient of a large 2-D convolution for its kernel is 2 to 6 times slower than the matrix product that gives the same.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Padding before and after an axis so that the output has ceil(size / stride) positions (TensorFlow's SAME)."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def _native_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def kernel_gradient(x: jax.Array, g: jax.Array, size: int) -> jax.Array:
+    """Gradient of sum(g * conv2d(x, kernel)) for the kernel, as one matrix product.
+
+    dW[i, j] is the sum over positions of x shifted by (i, j) times g. With the column shifts put on x and the row shifts
+    on g, the product of the two stacks holds all size * size combinations: the same operations, one large product.
+
+    Args:
+      x: [N, H, W, C_in].
+      g: [N, H, W, C_out].
+      size: of the kernel, odd.
+
+    Returns:
+      [size, size, C_in, C_out].
+    """
+    _, h, w, c_in = x.shape
+    c_out, r = g.shape[-1], size // 2
+    if size > 1:
+        x = jnp.pad(x, ((0, 0), (0, 0), (r, r), (0, 0)))
+        x = jnp.concatenate([x[:, :, j : j + w] for j in range(size)], -1)
+        g = jnp.pad(g, ((0, 0), (r, r), (0, 0), (0, 0)))
+        g = jnp.concatenate([g[:, 2 * r - i : 2 * r - i + h] for i in range(size)], -1)
+    product = x.reshape(-1, size * c_in).T @ g.reshape(-1, size * c_out)
+    return product.reshape(size, c_in, size, c_out).transpose(2, 0, 1, 3)
+
+
+@jax.custom_vjp
+def _cpu_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    if kernel.shape[:2] == (1, 1):
+        return x @ kernel[0, 0]
+    return _native_conv2d(x, kernel)
+
+
+def _cpu_conv2d_forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _cpu_conv2d(x, kernel), (x, kernel)
+
+
+def _cpu_conv2d_backward(saved: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, kernel = saved
+    # The gradient for x is a convolution with the kernel turned round and its channels swapped.
+    return _cpu_conv2d(g, kernel[::-1, ::-1].swapaxes(2, 3)), kernel_gradient(x, g, kernel.shape[0])
+
+
+_cpu_conv2d.defvjp(_cpu_conv2d_forward, _cpu_conv2d_backward)
+
+
+def conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """2-D convolution with stride 1 and SAME padding.
+
+    Args:
+      x: [N, H, W, C_in], float.
+      kernel: [size, size, C_in, C_out], float, size odd.
+
+    Returns:
+      [N, H, W, C_out], float.
+    """
+    return _cpu_conv2d(x, kernel) if jax.default_backend() == "cpu" else _native_conv2d(x, kernel)
+
+
+def conv3d(
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int, int] = (1, 1, 1), stacked: bool | None = None
+) -> jax.Array:
+    """3-D convolution with SAME padding.
+
+    Args:
+      x: [B, T, H, W, C_in], float.
+      kernel: [kt, kh, kw, C_in, C_out], float.
+      strides: over time, height, width.
+      stacked: True for one 2-D convolution over stacked frames, False for XLA's own; None picks by the backend.
+
+    Returns:
+      [B, ceil(T / st), ceil(H / sh), ceil(W / sw), C_out], float.
+    """
+    if stacked is None:
+        stacked = jax.default_backend() == "cpu"
+    if not stacked:
+        return lax.conv_general_dilated(x, kernel, strides, "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
+    b, t, h, w, c_in = x.shape
+    kt, kh, kw, _, c_out = kernel.shape
+    st, sh, sw = strides
+    if kernel.shape[:3] == (1, 1, 1):
+        # A matrix product of the channels: 20-50 % faster on the CPU than the same as a convolution.
+        return x[:, ::st, ::sh, ::sw] @ kernel[0, 0, 0]
+    t_out = -(-t // st)
+    if kt > 1:
+        x = jnp.pad(x, ((0, 0), same_padding(t, kt, st), (0, 0), (0, 0), (0, 0)))
+    # Frame t of the output reads the frames t*st ... t*st + kt - 1: put those side by side in the channels.
+    shifted = [lax.slice_in_dim(x, i, i + (t_out - 1) * st + 1, st, axis=1) for i in range(kt)]
+    stack = jnp.concatenate(shifted, axis=-1).reshape(b * t_out, h, w, kt * c_in)
+    flat_kernel = kernel.transpose(1, 2, 0, 3, 4).reshape(kh, kw, kt * c_in, c_out)
+    if (sh, sw) == (1, 1) and kh == kw and kh % 2:
+        out = conv2d(stack, flat_kernel)
+    else:
+        out = lax.conv_general_dilated(stack, flat_kernel, (sh, sw), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return out.reshape(b, t_out, *out.shape[1:])

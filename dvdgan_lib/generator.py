@@ -1,0 +1,59 @@
+"""The generator G (section 3, Figure 3 left, appendix B.2)."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dvdgan_lib.conv_gru import ConvGRU
+from dvdgan_lib.experiments import ModelConfig
+from dvdgan_lib.layers import AffineNorm, Conv2D, GBlock, fold_time, orthogonal
+
+
+class Generator(nn.Module):
+    """G(z, y): noise and class to a video.
+
+    [z; e(y)] goes through an affine map to [4, 4, ch_0], the input of a ConvGRU at every frame. Then, until the frames have
+    their size: ConvGRU, residual block, residual block that upsamples. A final norm, ReLU, 3x3 convolution and tanh give
+    pixels, as in BigGAN.
+    """
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(
+        self, latents: jax.Array, labels: jax.Array, standing: bool = False, embedded: jax.Array | None = None
+    ) -> jax.Array:
+        """Generates a batch of videos.
+
+        Args:
+          latents: z, [B, latent_dim], N(0, I).
+          labels: y, [B], int.
+          standing: whether batch norms use the standing statistics (sampling) or the batch's (training).
+          embedded: e(y) [B, embedding_dim] to use instead of the labels' own: class interpolation (Figure 16).
+
+        Returns:
+          [B, T, H, W, 3], float in [-1, 1].
+        """
+        config = self.config
+        widths = [config.ch * constant for constant in config.g_widths]  # ch_0, then one a resolution (B.2)
+        embedding = nn.Embed(config.num_classes, config.embedding_dim, embedding_init=orthogonal, name="embedding")
+        condition = jnp.concatenate([latents, embedding(labels) if embedded is None else embedded], -1)
+
+        x = nn.Dense(4 * 4 * widths[0], kernel_init=orthogonal, name="affine")(condition)
+        x = x.reshape(1, -1, 4, 4, widths[0])  # one frame that stands for all: the same input at every frame
+        for i, width in enumerate(widths[1:]):
+            # A ConvGRU is as wide as its input; the first block of its group goes to the group's width.
+            x = ConvGRU(x.shape[-1], name=f"gru_{i}")(x, config.num_frames)
+            for block, up in enumerate((False, True)):  # "we skip upsampling in the first block"
+                name = f"block_{i}_{block}"
+                x = GBlock(width, up, config.norm, config.block_norm, name=name)(x, condition, standing)
+
+        if config.final_norm:
+            x = AffineNorm(config.norm, name="final_norm")(x, standing)
+        t, b = x.shape[:2]
+        pixels = Conv2D(3, name="to_pixels")(fold_time(nn.relu(x)))
+        return jnp.tanh(pixels).reshape(t, b, *pixels.shape[1:]).swapaxes(0, 1)
+
+

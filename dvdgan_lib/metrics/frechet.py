@@ -1,0 +1,130 @@
+"""Fréchet distances between two sets of videos: FVD and FID.
+
+The distance is that of two Gaussians fitted to the features,
+
+    |mu_1 - mu_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)),
+
+with covariances over N - 1, as in tfgan, which the published numbers were computed with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dvdgan_lib.metrics.i3d import NUM_CLASSES, NUM_POOL_FEATURES, I3DFeatures, Videos, as_features
+
+# Below this many videos on either side the bias of the estimate (it is never too small) drowns most differences.
+SMALL_SAMPLE = 512
+
+# A field of `I3DFeatures`: its short name and what it is.
+_FIELDS = {"logits": ("logits", f"{NUM_CLASSES} logits"), "pool": ("avgpool", f"{NUM_POOL_FEATURES}-d avgpool")}
+
+
+@dataclass(frozen=True)
+class FrechetResult:
+    """A Fréchet distance and what it was computed from."""
+
+    name: str  # "FVD (I3D-K400 logits)": the metric, network and features.
+    value: float
+    num_real: int
+    num_fake: int
+    network: str
+    features: str
+    protocol: str
+
+    @property
+    def small_sample(self) -> bool:
+        """Whether either side has too few videos for the value to be compared with others'."""
+        return min(self.num_real, self.num_fake) < SMALL_SAMPLE
+
+    def __float__(self) -> float:
+        """The distance alone."""
+        return self.value
+
+    def __str__(self) -> str:
+        """The distance with its samples, network, features and protocol."""
+        flag = f"; SMALL SAMPLE (under {SMALL_SAMPLE} videos): biased upwards" if self.small_sample else ""
+        return (
+            f"{self.name} = {self.value:.2f} ({self.num_real} real, {self.num_fake} fake; network {self.network}, "
+            f"features {self.features}; {self.protocol}{flag})"
+        )
+
+
+def mean_and_covariance(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [D] and unbiased covariance [D, D], float64, of features [N, D] with N >= 2."""
+    features = np.asarray(features, np.float64)
+    if features.ndim != 2 or len(features) < 2:
+        raise ValueError(f"A covariance needs at least two feature vectors, as [N, D], got shape {features.shape}.")
+    if not np.isfinite(features).all():
+        raise ValueError("The features hold values that are not finite.")
+    mean = features.mean(axis=0)
+    centred = features - mean
+    return mean, centred.T @ centred / (len(features) - 1)
+
+
+def frechet_distance(
+    mean_1: np.ndarray, covariance_1: np.ndarray, mean_2: np.ndarray, covariance_2: np.ndarray
+) -> float:
+    """Squared Fréchet (2-Wasserstein) distance of two Gaussians, from means [D] and covariances [D, D].
+
+    (S_1 S_2)^(1/2) has the trace of (R S_2 R)^(1/2), where R is the symmetric root of S_1. R S_2 R is symmetric too, so
+    the roots of its eigenvalues are all that is needed: never complex, and sound where a covariance is singular (fewer
+    videos than features), which is where a general matrix root breaks down.
+    """
+    eigenvalues, vectors = np.linalg.eigh(covariance_1)
+    # Rounding leaves eigenvalues just below 0 where they are 0.
+    root_1 = (vectors * np.sqrt(np.maximum(eigenvalues, 0))) @ vectors.T
+    product = root_1 @ covariance_2 @ root_1
+    trace_root = np.sqrt(np.maximum(np.linalg.eigvalsh((product + product.T) / 2), 0)).sum()
+    difference = mean_1 - mean_2
+    distance = difference @ difference + np.trace(covariance_1) + np.trace(covariance_2) - 2 * trace_root
+    return max(float(distance), 0.0)  # Equal Gaussians come out at rounding error, of either sign.
+
+
+def _compare(real: Videos | I3DFeatures, fake: Videos | I3DFeatures, metric: str, field: str, options: dict):
+    """The `FrechetResult` between one field of the features of two sets of videos."""
+    real, fake = as_features(real, **options), as_features(fake, **options)
+    if real.network != fake.network:
+        raise ValueError(f"Real features are from {real.network} and fake ones from {fake.network}: use one network.")
+    if real.clip_shape[0] != fake.clip_shape[0]:
+        raise ValueError(
+            f"Real videos have {real.clip_shape[0]} frames and fake ones {fake.clip_shape[0]}: compare equal lengths."
+        )
+    moments = mean_and_covariance(getattr(real, field)) + mean_and_covariance(getattr(fake, field))
+    shapes = ["x".join(map(str, features.clip_shape)) for features in (real, fake)]
+    short, description = _FIELDS[field]
+    return FrechetResult(
+        name=f"{metric} ({real.network} {short})",
+        value=frechet_distance(*moments),
+        num_real=len(real),
+        num_fake=len(fake),
+        network=real.network,
+        features=description,
+        protocol=f"videos {' and '.join(dict.fromkeys(shapes))}, TF1 bilinear resize to 224x224, covariance over N - 1",
+    )
+
+
+def frechet_video_distance(real: Videos | I3DFeatures, fake: Videos | I3DFeatures, **options) -> FrechetResult:
+    """FVD of Unterthiner et al. (2018): the Fréchet distance between the logits of I3D-K400.
+
+    Args:
+      real: uint8 videos [N, T, H, W, 3], or their `I3DFeatures`, which saves computing them for every metric.
+      fake: the same, with the same number of frames.
+      options: for `i3d.features`, where videos are given.
+
+    Raises:
+      ValueError: wrong shapes or dtypes, fewer than two videos, unequal lengths, or features that are not finite.
+      WeightsError: the weights are missing or altered.
+    """
+    return _compare(real, fake, "FVD", "logits", options)
+
+
+def frechet_inception_distance(real: Videos | I3DFeatures, fake: Videos | I3DFeatures, **options) -> FrechetResult:
+    """FID in the manner of the paper (section 2.4, footnote 3): the Fréchet distance between I3D's avgpool features.
+
+    The paper's network is I3D on Kinetics-600 and its real statistics are those of the whole training set; this network
+    is I3D-K400, and the result's name says so. Arguments and errors are those of `frechet_video_distance`.
+    """
+    return _compare(real, fake, "FID", "pool", options)

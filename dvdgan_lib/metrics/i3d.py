@@ -1,0 +1,343 @@
+"""The I3D network of Carreira and Zisserman (2017), for inference: what FID, FVD and IS see of a video.
+
+The weights are those of TF-Hub's `deepmind/i3d-kinetics-400/1`, the network of the original FVD. The paper's own FID
+and IS use the Kinetics-600 network, so numbers from this one never stand in its columns: results carry their name.
+
+A 224x224 frame costs 3.0 GFLOP. Compute the features once with `features` (or `features_cached`) and give them to
+every metric.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import itertools
+import re
+import uuid
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+from jax import lax
+from tqdm import tqdm
+
+from dvdgan_lib.convolution import conv3d, same_padding
+from dvdgan_lib.metrics import weights as weights_lib
+
+NETWORK = "I3D-K400"
+INPUT_SIZE = 224
+NUM_CLASSES = 400
+NUM_POOL_FEATURES = 1024
+# Three halvings of time must leave the two positions that the last pool spans: ceil(9 / 8) = 2.
+MIN_FRAMES = 9
+
+# Channels of each inception block: branch 0; branch 1 reduced, then 3x3x3; branch 2 the same; branch 3, which pools.
+_BLOCKS = {
+    "Mixed_3b": (64, 96, 128, 16, 32, 32),
+    "Mixed_3c": (128, 128, 192, 32, 96, 64),
+    "Mixed_4b": (192, 96, 208, 16, 48, 64),
+    "Mixed_4c": (160, 112, 224, 24, 64, 64),
+    "Mixed_4d": (128, 128, 256, 24, 64, 64),
+    "Mixed_4e": (112, 144, 288, 32, 64, 64),
+    "Mixed_4f": (256, 160, 320, 32, 128, 128),
+    "Mixed_5b": (256, 160, 320, 32, 128, 128),
+    "Mixed_5c": (384, 192, 384, 48, 128, 128),
+}
+_BATCH_NORM_EPSILON = 1e-3
+
+
+def _convolutions() -> dict[str, tuple[int, ...]]:
+    """Kernel shape [kt, kh, kw, C_in, C_out] of every convolution that batch norm follows, by its name."""
+    shapes = {
+        "Conv3d_1a_7x7": (7, 7, 7, 3, 64),
+        "Conv3d_2b_1x1": (1, 1, 1, 64, 64),
+        "Conv3d_2c_3x3": (3, 3, 3, 64, 192),
+    }
+    channels = 192
+    for block, (c0, c1a, c1b, c2a, c2b, c3) in _BLOCKS.items():
+        shapes[f"{block}/Branch_0/Conv3d_0a_1x1"] = (1, 1, 1, channels, c0)
+        shapes[f"{block}/Branch_1/Conv3d_0a_1x1"] = (1, 1, 1, channels, c1a)
+        shapes[f"{block}/Branch_1/Conv3d_0b_3x3"] = (3, 3, 3, c1a, c1b)
+        shapes[f"{block}/Branch_2/Conv3d_0a_1x1"] = (1, 1, 1, channels, c2a)
+        shapes[f"{block}/Branch_2/Conv3d_0b_3x3"] = (3, 3, 3, c2a, c2b)
+        shapes[f"{block}/Branch_3/Conv3d_0b_1x1"] = (1, 1, 1, channels, c3)
+        channels = c0 + c1b + c2b + c3
+    return shapes
+
+
+def expected_shapes() -> dict[str, tuple[int, ...]]:
+    """The shape of every array of the weights file, by its name there."""
+    shapes = {
+        "params/Logits/Conv3d_0c_1x1/Conv_0/kernel": (1, 1, 1, NUM_POOL_FEATURES, NUM_CLASSES),
+        "params/Logits/Conv3d_0c_1x1/Conv_0/bias": (NUM_CLASSES,),
+    }
+    for name, kernel in _convolutions().items():
+        shapes[f"params/{name}/Conv_0/kernel"] = kernel
+        shapes[f"params/{name}/BatchNorm_0/bias"] = kernel[-1:]
+        shapes[f"batch_stats/{name}/BatchNorm_0/mean"] = (1, 1, 1, 1, kernel[-1])
+        shapes[f"batch_stats/{name}/BatchNorm_0/var"] = (1, 1, 1, 1, kernel[-1])
+    return shapes
+
+
+@functools.lru_cache(maxsize=1)
+def load_params(path: str | Path | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The weights as {convolution: (kernel, bias)}, float32, batch norm folded in; `WeightsError` where they are amiss.
+
+    The three 1x1x1 convolutions that read a block's input become one, named `<block>/reduce`.
+    """
+    arrays = weights_lib.load_i3d_kinetics_400(expected_shapes(), path)
+    folded = {}
+    for name in _convolutions():
+        kernel = arrays[f"params/{name}/Conv_0/kernel"].astype(np.float64)
+        mean = arrays[f"batch_stats/{name}/BatchNorm_0/mean"].reshape(-1).astype(np.float64)
+        variance = arrays[f"batch_stats/{name}/BatchNorm_0/var"].reshape(-1).astype(np.float64)
+        scale = 1 / np.sqrt(variance + _BATCH_NORM_EPSILON)
+        bias = arrays[f"params/{name}/BatchNorm_0/bias"] - mean * scale
+        folded[name] = ((kernel * scale).astype(np.float32), bias.astype(np.float32))
+    for block in _BLOCKS:
+        parts = [folded.pop(f"{block}/Branch_{branch}/Conv3d_0a_1x1") for branch in range(3)]
+        folded[f"{block}/reduce"] = tuple(np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True))
+    kernel, bias = (arrays[f"params/Logits/Conv3d_0c_1x1/Conv_0/{name}"] for name in ("kernel", "bias"))
+    folded["Logits"] = (kernel[0, 0, 0], bias)
+    return folded
+
+
+def resize_bilinear_tf1(images: jax.Array, height: int, width: int) -> jax.Array:
+    """TensorFlow 1's `resize_bilinear(align_corners=False)`, which the published FVD is defined with.
+
+    Output i reads position i * in / out, between its floor and the next pixel (clamped): no half-pixel centres, no
+    antialiasing.
+
+    Args:
+      images: [..., H, W, C], any real dtype.
+      height: rows of the output.
+      width: columns of the output.
+
+    Returns:
+      [..., height, width, C], float32, in the range of the input.
+    """
+    images = images.astype(jnp.float32)
+    for axis, size_out in ((images.ndim - 2, width), (images.ndim - 3, height)):
+        size_in = images.shape[axis]
+        if size_in == size_out:
+            continue
+        position = np.arange(size_out, dtype=np.float32) * np.float32(size_in / size_out)
+        lower = np.minimum(np.floor(position).astype(np.int32), size_in - 1)
+        upper = np.minimum(lower + 1, size_in - 1)
+        fraction = (position - lower).reshape((-1,) + (1,) * (images.ndim - 1 - axis))
+        before, after = jnp.take(images, lower, axis=axis), jnp.take(images, upper, axis=axis)
+        images = before + (after - before) * fraction
+    return images
+
+
+@jax.jit
+def preprocess(videos: jax.Array) -> jax.Array:
+    """uint8 [B, T, H, W, 3] -> float32 [B, T, 224, 224, 3] in [-1, 1], squashed to a square as in the published FVD."""
+    return 2 * resize_bilinear_tf1(videos, INPUT_SIZE, INPUT_SIZE) / 255 - 1
+
+
+def max_pool(x: jax.Array, window: tuple[int, int, int], strides: tuple[int, int, int]) -> jax.Array:
+    """Max pool of [B, T, H, W, C] over time, height and width with SAME padding."""
+    if strides != (1, 1, 1) or jax.default_backend() != "cpu":
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *strides, 1), "SAME")
+    # One axis after the other: 5-10 times faster on the CPU than one window, where no stride drops most positions.
+    for axis, size in enumerate(window, start=1):
+        padding = [(0, 0)] * 5
+        padding[axis] = same_padding(x.shape[axis], size, 1)
+        padded = jnp.pad(x, padding, constant_values=-jnp.inf)
+        shifted = [lax.slice_in_dim(padded, i, i + x.shape[axis], axis=axis) for i in range(size)]
+        x = functools.reduce(jnp.maximum, shifted)
+    return x
+
+
+@jax.jit
+def i3d(params: dict[str, tuple[jax.Array, jax.Array]], x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Run the network.
+
+    Args:
+      params: from `load_params`.
+      x: [B, T, 224, 224, 3], float32 in [-1, 1], T >= 9.
+
+    Returns:
+      logits [B, 400] and avgpool features [B, 1024], float32. The avgpool features are the last block's output after
+      the (2, 7, 7) average pool, averaged over the time positions that remain.
+    """
+
+    def unit(name: str, x: jax.Array, strides: tuple[int, int, int] = (1, 1, 1)) -> jax.Array:
+        kernel, bias = params[name]
+        return jax.nn.relu(conv3d(x, kernel, strides) + bias)
+
+    def block(name: str, x: jax.Array) -> jax.Array:
+        c0, c1, *_ = _BLOCKS[name]
+        branch_0, branch_1, branch_2 = jnp.split(unit(f"{name}/reduce", x), (c0, c0 + c1), axis=-1)
+        branch_1 = unit(f"{name}/Branch_1/Conv3d_0b_3x3", branch_1)
+        branch_2 = unit(f"{name}/Branch_2/Conv3d_0b_3x3", branch_2)
+        branch_3 = unit(f"{name}/Branch_3/Conv3d_0b_1x1", max_pool(x, (3, 3, 3), (1, 1, 1)))
+        return jnp.concatenate([branch_0, branch_1, branch_2, branch_3], axis=-1)
+
+    # TPUs would multiply in bfloat16 and GPUs in TF32: a metric must not depend on the machine.
+    with jax.default_matmul_precision("highest"):
+        x = unit("Conv3d_1a_7x7", x, (2, 2, 2))
+        x = max_pool(x, (1, 3, 3), (1, 2, 2))
+        x = unit("Conv3d_2b_1x1", x)
+        x = unit("Conv3d_2c_3x3", x)
+        x = max_pool(x, (1, 3, 3), (1, 2, 2))
+        for name in _BLOCKS:
+            if name == "Mixed_4b":
+                x = max_pool(x, (3, 3, 3), (2, 2, 2))
+            elif name == "Mixed_5b":
+                x = max_pool(x, (2, 2, 2), (2, 2, 2))
+            x = block(name, x)
+        pool = x.mean(axis=(2, 3))  # 7x7, all of the frame.
+        pool = (0.5 * (pool[:, :-1] + pool[:, 1:])).mean(axis=1)
+        # The original takes the mean over time after this linear layer, which is the same.
+        kernel, bias = params["Logits"]
+        return pool @ kernel + bias, pool
+
+
+@dataclass(frozen=True, eq=False)
+class I3DFeatures:
+    """What I3D says of N videos: logits [N, 400] and avgpool features [N, 1024], float32."""
+
+    logits: np.ndarray
+    pool: np.ndarray
+    clip_shape: tuple[int, int, int]  # Frames, height and width of the videos before the resize.
+    network: str = NETWORK
+
+    def __post_init__(self):
+        """Refuse arrays of other shapes, and values that are not finite."""
+        shapes = self.logits.shape, self.pool.shape
+        if shapes != ((len(self.logits), NUM_CLASSES), (len(self.logits), NUM_POOL_FEATURES)):
+            raise ValueError(
+                f"I3D features are logits [N, {NUM_CLASSES}] and pool [N, {NUM_POOL_FEATURES}], got {shapes}."
+            )
+        if not (np.isfinite(self.logits).all() and np.isfinite(self.pool).all()):
+            raise ValueError("The I3D features hold values that are not finite.")
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Class probabilities, float64 [N, 400]: the softmax of the logits."""
+        exponentials = np.exp(self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+    def __len__(self) -> int:
+        """The number of videos."""
+        return len(self.logits)
+
+    def __getitem__(self, index: slice | np.ndarray) -> I3DFeatures:
+        """A subset of the videos, by slice or array of indices: disjoint subsets give a metric's spread."""
+        return replace(self, logits=self.logits[index], pool=self.pool[index])
+
+
+# What every metric takes: uint8 [N, T, H, W, 3], T >= 9, or an iterable of equally shaped uint8 [T, H, W, 3].
+Videos = np.ndarray | Iterable[np.ndarray]
+
+
+def _batches(videos: Videos, batch_size: int | None) -> Iterator[np.ndarray]:
+    """Checked uint8 batches [B, T, H, W, 3] of whatever `features` was given; only the last may be smaller."""
+    if hasattr(videos, "ndim") and videos.ndim != 5:
+        raise ValueError(f"Videos must be one uint8 array [N, T, H, W, 3], got {videos.dtype} {tuple(videos.shape)}.")
+    shape = None
+
+    def checked(clip: np.ndarray) -> np.ndarray:
+        nonlocal shape
+        clip = np.asarray(clip)
+        if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[-1] != 3:
+            raise ValueError(f"Every video must be uint8 [T, H, W, 3], 0 to 255, got {clip.dtype} {clip.shape}.")
+        if len(clip) < MIN_FRAMES:
+            raise ValueError(f"I3D needs videos of at least {MIN_FRAMES} frames, got {len(clip)}.")
+        shape = shape or clip.shape
+        if clip.shape != shape:
+            raise ValueError(f"Every video must have the same shape, got {shape} and {clip.shape}.")
+        return clip
+
+    clips = map(checked, videos)
+    first = next(clips, None)
+    if first is None:
+        raise ValueError("There are no videos to compute features of.")
+    if batch_size is None:
+        # Enough frames to fill the machine: more only take memory.
+        batch_size = max(1, (64 if jax.default_backend() == "cpu" else 512) // len(first))
+    clips = itertools.chain([first], clips)
+    while batch := list(itertools.islice(clips, batch_size)):
+        yield np.stack(batch)
+
+
+def features(
+    videos: Videos,
+    weights: str | Path | None = None,
+    batch_size: int | None = None,
+    progress: bool = True,
+) -> I3DFeatures:
+    """Run I3D once over videos, for every metric that reads it.
+
+    Args:
+      videos: uint8 [N, T, H, W, 3], T >= 9; or any iterable of equally shaped uint8 [T, H, W, 3], taken a batch at a
+        time.
+      weights: the path of another copy of the weights file; None takes the installed one.
+      batch_size: videos at a time; None picks by length and machine.
+      progress: show a progress bar.
+
+    Raises:
+      ValueError: the videos are not of that shape and dtype.
+      WeightsError: the weights are missing or altered.
+    """
+    logits, pool = [], []
+    params, shape = None, None
+    total = len(videos) if hasattr(videos, "__len__") else None
+    with tqdm(total=total, desc=NETWORK, unit="clip", disable=not progress) as bar:
+        for batch in _batches(videos, batch_size):
+            if params is None:
+                params, shape = jax.device_put(load_params(weights)), batch.shape
+            # The last batch is filled up with its own last clip, so that one shape is compiled.
+            filled = np.pad(batch, ((0, shape[0] - len(batch)), *[(0, 0)] * 4), mode="edge")
+            outputs = i3d(params, preprocess(filled))
+            for store, output in zip((logits, pool), outputs, strict=True):
+                store.append(np.asarray(output)[: len(batch)])
+            bar.update(len(batch))
+    return I3DFeatures(np.concatenate(logits), np.concatenate(pool), shape[1:4])
+
+
+def as_features(videos: Videos | I3DFeatures, **options) -> I3DFeatures:
+    """Features as they are; of videos, `features(videos, **options)`."""
+    return videos if isinstance(videos, I3DFeatures) else features(videos, **options)
+
+
+def features_cached(videos: np.ndarray, cache_dir: str | Path, key: str, **options) -> I3DFeatures:
+    """`features(videos, **options)`, kept in `cache_dir` (local or gs://) for the next time.
+
+    Args:
+      videos: uint8 [N, T, H, W, 3].
+      cache_dir: made where it is missing.
+      key: says whose videos these are ("ucf101_train", "step_1000"). The file's name starts with it; the videos' own
+        checksum and the network's decide what is found.
+      options: for `features`.
+    """
+    videos = np.ascontiguousarray(videos)
+    digest = hashlib.sha256(f"{videos.dtype} {videos.shape} {weights_lib.I3D_KINETICS_400_SHA256}".encode())
+    digest.update(videos)
+    name = f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', key)}-{NETWORK}-{digest.hexdigest()[:16]}.npz"
+    path = epath.Path(cache_dir) / name
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            cached = I3DFeatures(file["logits"], file["pool"], videos.shape[1:4])
+        if len(cached) == len(videos):
+            return cached
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        pass  # Not there, or damaged: computed again.
+    computed = features(videos, **options)
+    buffer = io.BytesIO()
+    np.savez(buffer, logits=computed.logits, pool=computed.pool)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Written beside its place and moved there: nobody ever reads half a file.
+    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
+    temporary.write_bytes(buffer.getvalue())
+    temporary.replace(path)
+    return computed

@@ -1,0 +1,139 @@
+"""The two updates of training, as pure functions of one state (sections 2.2 and B.3).
+
+A step is `d_updates` updates of D, each on a real batch of its own, then one of G. The two are jitted apart: XLA's CPU
+compiler is slow on one large program, and the number of D updates stays a plain Python loop.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dvdgan_lib.discriminators import DualDiscriminator
+from dvdgan_lib.experiments import Experiment
+from dvdgan_lib.generator import Generator
+from dvdgan_lib.layers import Params, init_spectral_vectors, spectral_normalize
+from dvdgan_lib.objectives import discriminator_loss, generator_loss
+
+
+class State(NamedTuple):
+    """All that training changes; one pytree, saved and restored whole."""
+
+    step: jax.Array  # updates of G so far, int32 scalar
+    g_params: Params
+    d_params: Params
+    g_vectors: Params  # u of the spectral norms
+    d_vectors: Params
+    g_opt: optax.OptState
+    d_opt: optax.OptState
+    ema: Params  # moving average of g_params
+    seed: jax.Array  # uint32 scalar; every random draw is a function of (seed, step, which update)
+
+
+class Updates:
+    """The updates of one experiment, jitted."""
+
+    def __init__(self, experiment: Experiment):
+        """Compiles nothing yet."""
+        self.experiment = experiment
+        self.generator = Generator(experiment.model)
+        self.discriminator = DualDiscriminator(experiment.model)
+        t = experiment.training
+        adam = lambda rate: optax.adam(rate, b1=t.beta1, b2=t.beta2, eps=t.epsilon)  # noqa: E731
+        self.g_optimizer, self.d_optimizer = adam(t.g_learning_rate), adam(t.d_learning_rate)
+        self.init = jax.jit(self._init)
+        self.update_d = jax.jit(self._update_d, donate_argnums=0, static_argnums=3)
+        self.update_g = jax.jit(self._update_g, donate_argnums=0)
+
+    def _init(self, seed: jax.Array) -> State:
+        """The state before the first step. seed: uint32 scalar."""
+        m = self.experiment.model
+        keys = jax.random.split(jax.random.key(seed), 4)
+        latents, labels = jnp.zeros((1, m.latent_dim)), jnp.zeros((1,), jnp.int32)
+        video = jnp.zeros((1, m.num_frames, m.resolution, m.resolution, 3))
+        g_params = self.generator.init(keys[0], latents, labels)["params"]
+        d_params = self.discriminator.init(keys[1], video, labels, keys[1])["params"]
+        return State(
+            step=jnp.zeros((), jnp.int32),
+            g_params=g_params,
+            d_params=d_params,
+            g_vectors=init_spectral_vectors(g_params, keys[2]),
+            d_vectors=init_spectral_vectors(d_params, keys[3]),
+            g_opt=self.g_optimizer.init(g_params),
+            d_opt=self.d_optimizer.init(d_params),
+            ema=jax.tree.map(jnp.copy, g_params),
+            seed=jnp.asarray(seed, jnp.uint32),
+        )
+
+    def _draw(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Latents N(0, I) [B, latent_dim] and uniform labels [B] of a batch of fakes."""
+        m, b = self.experiment.model, self.experiment.training.batch_size
+        latents_key, labels_key = jax.random.split(key)
+        return jax.random.normal(latents_key, (b, m.latent_dim)), jax.random.randint(labels_key, (b,), 0, m.num_classes)
+
+    def _key(self, state: State, update: int) -> jax.Array:
+        """One key for each (seed, step, update); update d_updates is G's."""
+        return jax.random.fold_in(jax.random.fold_in(jax.random.key(state.seed), state.step), update)
+
+    def _update_d(
+        self, state: State, video: jax.Array, labels: jax.Array, update: int
+    ) -> tuple[State, dict[str, jax.Array]]:
+        """One update of D.
+
+        Args:
+          state: donated.
+          video: real clips, uint8 [B, T, H, W, 3].
+          labels: [B], int.
+          update: which of the step's D updates this is, from 0.
+
+        Returns:
+          (new state, scalars to log).
+        """
+        draw_key, d_key = jax.random.split(self._key(state, update))
+        latents, fake_labels = self._draw(draw_key)
+        real = video.astype(jnp.float32) / 127.5 - 1.0
+        g_params, _ = spectral_normalize(state.g_params, state.g_vectors, update=False)
+        fake = self.generator.apply({"params": g_params}, latents, fake_labels, mutable=["batch_stats"])[0]
+        # One pass over real and fake together: D has no batch statistics, so that the scores are the same.
+        both = jnp.concatenate([real, jax.lax.stop_gradient(fake)])
+        both_labels = jnp.concatenate([labels, fake_labels])
+
+        def loss(d_params: Params) -> tuple[jax.Array, tuple]:
+            normalized, vectors = spectral_normalize(d_params, state.d_vectors, update=True)
+            scores = self.discriminator.apply({"params": normalized}, both, both_labels, d_key)
+            on_real = {d: s[: len(real)] for d, s in scores.items()}
+            on_fake = {d: s[len(real) :] for d, s in scores.items()}
+            return discriminator_loss(on_real, on_fake), (vectors, on_real, on_fake)
+
+        (value, (vectors, on_real, on_fake)), gradient = jax.value_and_grad(loss, has_aux=True)(state.d_params)
+        change, d_opt = self.d_optimizer.update(gradient, state.d_opt)
+        metrics = {"d_loss": value}
+        for d in on_real:
+            metrics[f"{d}_real"], metrics[f"{d}_fake"] = on_real[d].mean(), on_fake[d].mean()
+        params = optax.apply_updates(state.d_params, change)
+        return state._replace(d_params=params, d_vectors=vectors, d_opt=d_opt), metrics
+
+    def _update_g(self, state: State) -> tuple[State, dict[str, jax.Array]]:
+        """One update of G and of its moving average; the step number goes up by one. `state` is donated."""
+        t = self.experiment.training
+        draw_key, d_key = jax.random.split(self._key(state, t.d_updates))
+        latents, labels = self._draw(draw_key)
+        d_params, _ = spectral_normalize(state.d_params, state.d_vectors, update=False)
+
+        def loss(g_params: Params) -> tuple[jax.Array, Params]:
+            normalized, vectors = spectral_normalize(g_params, state.g_vectors, update=True)
+            fake = self.generator.apply({"params": normalized}, latents, labels, mutable=["batch_stats"])[0]
+            return generator_loss(self.discriminator.apply({"params": d_params}, fake, labels, d_key)), vectors
+
+        (value, vectors), gradient = jax.value_and_grad(loss, has_aux=True)(state.g_params)
+        change, g_opt = self.g_optimizer.update(gradient, state.g_opt)
+        g_params = optax.apply_updates(state.g_params, change)
+        step = state.step + 1
+        # "accumulated with decay 0.9999 starting after 20,000 training steps": until then it is a copy of the weights.
+        rate = jnp.where(step > t.ema_start, 1.0 - t.ema_decay, 1.0)
+        ema = optax.incremental_update(g_params, state.ema, rate)
+        state = state._replace(step=step, g_params=g_params, g_vectors=vectors, g_opt=g_opt, ema=ema)
+        return state, {"g_loss": value}

@@ -1,0 +1,67 @@
+"""conv3d's two forms against each other and against the definition."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dvdgan_lib.convolution import conv3d, same_padding
+
+sizes = st.integers(1, 6)
+kernels = st.integers(1, 4)
+strides = st.integers(1, 3)
+
+
+def naive(x, kernel, strides):
+    """The definition, one output position at a time, in float64."""
+    padding = [same_padding(x.shape[i + 1], kernel.shape[i], strides[i]) for i in range(3)]
+    x = np.pad(np.asarray(x, np.float64), [(0, 0), *padding, (0, 0)])
+    kt, kh, kw = kernel.shape[:3]
+    out = np.empty(
+        (x.shape[0], *[(x.shape[i + 1] - kernel.shape[i]) // strides[i] + 1 for i in range(3)], kernel.shape[4])
+    )
+    for t, h, w in np.ndindex(out.shape[1:4]):
+        t0, h0, w0 = t * strides[0], h * strides[1], w * strides[2]
+        out[:, t, h, w] = np.tensordot(
+            x[:, t0 : t0 + kt, h0 : h0 + kh, w0 : w0 + kw], kernel, axes=([1, 2, 3, 4], [0, 1, 2, 3])
+        )
+    return out
+
+
+@given(
+    space=st.tuples(sizes, sizes, sizes),
+    kernel=st.tuples(kernels, kernels, kernels),
+    strides=st.tuples(strides, strides, strides),
+    channels=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=20, deadline=None)
+def test_stacked_equals_native_and_definition(space, kernel, strides, channels, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(2, *space, channels[0])).astype(np.float32)
+    k = rng.normal(size=(*kernel, *channels)).astype(np.float32)
+    stacked = conv3d(x, k, strides, stacked=True)
+    assert stacked.shape == (2, *[-(-s // stride) for s, stride in zip(space, strides, strict=True)], channels[1])
+    np.testing.assert_allclose(stacked, conv3d(x, k, strides, stacked=False), atol=1e-4)
+    np.testing.assert_allclose(stacked, naive(x, k, strides), atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", [(1, 1, 1), (3, 3, 3), (2, 1, 4)])
+def test_gradients_of_both_forms_agree(kernel):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(2, 4, 5, 3, 2)), jnp.float32)
+    k = jnp.asarray(rng.normal(size=(*kernel, 2, 3)), jnp.float32)
+
+    def loss(x, k, stacked):
+        return jnp.sum(jnp.sin(conv3d(x, k, (2, 1, 1), stacked=stacked)))
+
+    for ours, native in zip(jax.grad(loss, (0, 1))(x, k, True), jax.grad(loss, (0, 1))(x, k, False), strict=True):
+        np.testing.assert_allclose(ours, native, atol=1e-4)
+
+
+def test_same_padding_puts_the_odd_one_last():
+    assert same_padding(12, 7, 2) == (2, 3)
+    assert same_padding(3, 2, 2) == (0, 1)
+    assert same_padding(5, 1, 3) == (0, 0)
