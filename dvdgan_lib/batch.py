@@ -89,7 +89,11 @@ def _code(path: Path) -> str:
 
 def _parse(path: Path) -> ast.Module:
     """The code without comments, layout and docstrings: what changes only there changes no result."""
-    tree = ast.parse(_code(path), str(path))
+    code = _code(path)
+    try:
+        tree = ast.parse(code, str(path))
+    except SyntaxError:  # more of IPython's syntax, or a mistake that the run will show: take it as it stands
+        return ast.parse(repr(code))
     for node in ast.walk(tree):
         documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         if isinstance(node, documented) and ast.get_docstring(node) is not None:

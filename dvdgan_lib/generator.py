@@ -55,5 +55,3 @@ class Generator(nn.Module):
         t, b = x.shape[:2]
         pixels = Conv2D(3, name="to_pixels")(fold_time(nn.relu(x)))
         return jnp.tanh(pixels).reshape(t, b, *pixels.shape[1:]).swapaxes(0, 1)
-
-

@@ -6,10 +6,10 @@ time-major arrays [T, B, H, W, C], the order in which the ConvGRU makes frames; 
 
 from __future__ import annotations
 
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import lax
 
 from dvdgan_lib.convolution import conv2d, conv3d
@@ -22,9 +22,9 @@ Params = dict  # a nested dict of arrays, as Linen makes it
 # --- Spectral norm (B.3) ----------------------------------------------------------------------------------------------
 
 
-def is_weight(path: tuple[str, ...]) -> bool:
+def is_weight(path: str) -> bool:
     """Whether a parameter is one of "all weight layers": every kernel, and the class embedding of D (not that of G)."""
-    return path[-1].endswith("kernel") or (path[-1] == "embedding" and path[-2] == "projection")
+    return path.endswith(("kernel", "projection/embedding"))
 
 
 def _matrix(weight: jax.Array) -> jax.Array:
@@ -36,19 +36,20 @@ def _unit(vector: jax.Array) -> jax.Array:
     return vector / (jnp.linalg.norm(vector) + 1e-12)
 
 
-def init_spectral_vectors(params: Params, key: jax.Array) -> Params:
-    """Random unit vectors u [C_out], one for each weight; other parameters get none (an empty array)."""
-    leaves, treedef = jax.tree_util.tree_flatten_with_path(params)
-    vectors = []
-    for i, (path, leaf) in enumerate(leaves):
-        if is_weight(tuple(entry.key for entry in path)):
-            vectors.append(_unit(jax.random.normal(jax.random.fold_in(key, i), leaf.shape[-1:])))
-        else:
-            vectors.append(jnp.zeros((0,)))
-    return jax.tree_util.tree_unflatten(treedef, vectors)
+def _flat(params: Params) -> dict[str, jax.Array]:
+    return flatten_dict(params, sep="/")
 
 
-def spectral_normalize(params: Params, vectors: Params, update: bool) -> tuple[Params, Params]:
+def init_spectral_vectors(params: Params, key: jax.Array) -> dict[str, jax.Array]:
+    """A random unit vector u [C_out] for each weight, by the weight's path."""
+    weights = {path: w for path, w in sorted(_flat(params).items()) if is_weight(path)}
+    keys = jax.random.split(key, len(weights))
+    return {path: _unit(jax.random.normal(k, w.shape[-1:])) for k, (path, w) in zip(keys, weights.items(), strict=True)}
+
+
+def spectral_normalize(
+    params: Params, vectors: dict[str, jax.Array], update: bool
+) -> tuple[Params, dict[str, jax.Array]]:
     """Divides each weight by an estimate of its largest singular value (B.3; Miyato et al. 2018, algorithm 1).
 
     One step of power iteration, v = W u / |W u| and u' = W'v / |W'v|, gives sigma = v' W u'. The gradient goes through W
@@ -63,20 +64,16 @@ def spectral_normalize(params: Params, vectors: Params, update: bool) -> tuple[P
     Returns:
       (normalised parameters, vectors), both shaped as the arguments.
     """
-
-    def normalize(weight: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-        if u.size == 0:
-            return weight, u
-        matrix = _matrix(weight)
+    flat, new_vectors = _flat(params), {}
+    for path, u in vectors.items():
+        matrix = _matrix(flat[path])
         fixed = lax.stop_gradient(matrix)
         v = _unit(fixed @ u)
         if update:
             u = _unit(v @ fixed)
-        sigma = v @ matrix @ u
-        return weight / sigma, u
-
-    pairs = jax.tree.map(normalize, params, vectors)
-    return jax.tree.transpose(jax.tree.structure(params), jax.tree.structure((0, 0)), pairs)
+        flat[path] = flat[path] / (v @ matrix @ u)
+        new_vectors[path] = u
+    return unflatten_dict(flat, sep="/"), new_vectors
 
 
 # --- Sampling in space ------------------------------------------------------------------------------------------------
@@ -139,7 +136,7 @@ class Norm(nn.Module):
                     stored_mean.value, stored_square.value = mean, square
             mean, square = mean[:, None, None, None], square[:, None, None, None]
         elif self.kind == "group":
-            groups = max(g for g in (32, 16, 8, 4, 2, 1) if c % g == 0 and c // g >= 2 or g == 1)
+            groups = max(g for g in (32, 16, 8, 4, 2, 1) if (c % g == 0 and c // g >= 2) or g == 1)
             grouped = x.reshape(*x.shape[:-1], groups, c // groups)
             mean, square = grouped.mean((2, 3, 5)), jnp.square(grouped).mean((2, 3, 5))
             mean, square = (jnp.repeat(s, c // groups, -1)[:, :, None, None] for s in (mean, square))
@@ -293,5 +290,3 @@ class DBlock3D(nn.Module):
         if self.down or x.shape[-1] != self.features:
             shortcut = Conv3D(self.features, size=1, name="conv_shortcut")(shortcut)
         return pool(h) + shortcut
-
-

@@ -25,8 +25,8 @@ class State(NamedTuple):
     step: jax.Array  # updates of G so far, int32 scalar
     g_params: Params
     d_params: Params
-    g_vectors: Params  # u of the spectral norms
-    d_vectors: Params
+    g_vectors: dict[str, jax.Array]  # u of the spectral norms, by the weight's path
+    d_vectors: dict[str, jax.Array]
     g_opt: optax.OptState
     d_opt: optax.OptState
     ema: Params  # moving average of g_params
@@ -44,9 +44,11 @@ class Updates:
         t = experiment.training
         adam = lambda rate: optax.adam(rate, b1=t.beta1, b2=t.beta2, eps=t.epsilon)  # noqa: E731
         self.g_optimizer, self.d_optimizer = adam(t.g_learning_rate), adam(t.d_learning_rate)
-        self.init = jax.jit(self._init)
-        self.update_d = jax.jit(self._update_d, donate_argnums=0, static_argnums=3)
-        self.update_g = jax.jit(self._update_g, donate_argnums=0)
+        # A smoke run takes four steps: there the compiler's time is what counts, not that of its programs.
+        options = {"xla_backend_optimization_level": 0} if experiment.preset == "smoke" else None
+        self.init = jax.jit(self._init, compiler_options=options)
+        self.update_d = jax.jit(self._update_d, donate_argnums=0, compiler_options=options)
+        self.update_g = jax.jit(self._update_g, donate_argnums=0, compiler_options=options)
 
     def _init(self, seed: jax.Array) -> State:
         """The state before the first step. seed: uint32 scalar."""
@@ -74,12 +76,12 @@ class Updates:
         latents_key, labels_key = jax.random.split(key)
         return jax.random.normal(latents_key, (b, m.latent_dim)), jax.random.randint(labels_key, (b,), 0, m.num_classes)
 
-    def _key(self, state: State, update: int) -> jax.Array:
+    def _key(self, state: State, update: jax.typing.ArrayLike) -> jax.Array:
         """One key for each (seed, step, update); update d_updates is G's."""
         return jax.random.fold_in(jax.random.fold_in(jax.random.key(state.seed), state.step), update)
 
     def _update_d(
-        self, state: State, video: jax.Array, labels: jax.Array, update: int
+        self, state: State, video: jax.Array, labels: jax.Array, update: jax.typing.ArrayLike
     ) -> tuple[State, dict[str, jax.Array]]:
         """One update of D.
 
@@ -123,7 +125,7 @@ class Updates:
         latents, labels = self._draw(draw_key)
         d_params, _ = spectral_normalize(state.d_params, state.d_vectors, update=False)
 
-        def loss(g_params: Params) -> tuple[jax.Array, Params]:
+        def loss(g_params: Params) -> tuple[jax.Array, dict[str, jax.Array]]:
             normalized, vectors = spectral_normalize(g_params, state.g_vectors, update=True)
             fake = self.generator.apply({"params": normalized}, latents, labels, mutable=["batch_stats"])[0]
             return generator_loss(self.discriminator.apply({"params": d_params}, fake, labels, d_key)), vectors

@@ -1,0 +1,171 @@
+"""Checkpoints of a run (Orbax), and the export of a trained generator (safetensors and a card)."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import logging
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+from flax.traverse_util import flatten_dict, unflatten_dict
+from orbax.checkpoint import v1 as ocp
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as safetensors_bytes
+
+from dvdgan_lib import experiments
+from dvdgan_lib.experiments import Experiment
+
+log = logging.getLogger(__name__)
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint or model file that is missing, damaged or of another experiment."""
+
+
+class Checkpoints:
+    """The last few checkpoints of one run: the training state and the loader's position together.
+
+    Orbax writes into a temporary folder and renames it, so that a killed save leaves the checkpoint before intact.
+    """
+
+    def __init__(self, folder: epath.PathLike, keep: int = 2):
+        """Opens (and makes) the folder, which may be local or gs://."""
+        self.folder = epath.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._checkpointer = ocp.training.Checkpointer(
+            self.folder.resolve() if "://" not in str(folder) else self.folder,
+            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+            cleanup_tmp_directories=True,
+        )
+
+    def save(self, step: int, state: Any, data: Any) -> None:
+        """Saves and waits until it is on the disk. `data` is the loader's iterator. A step already there stays."""
+        if step not in self.steps:
+            self._checkpointer.save_checkpointables(step, {"state": state, "data": data}, force=True)
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps that there are checkpoints of, oldest first."""
+        return sorted(metadata.step for metadata in self._checkpointer.checkpoints)
+
+    def restore(self, state: Any, data: Any) -> tuple[int, Any] | None:
+        """The newest checkpoint that can be read, into the form of `state`; moves `data` to its position.
+
+        Returns:
+          (step, state), or None where there is no checkpoint. A damaged one is passed over for the one before, and said.
+        """
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
+        steps = self.steps
+        for step in reversed(steps):
+            try:
+                loaded = self._checkpointer.load_checkpointables(step, {"state": abstract, "data": data})
+                return step, loaded["state"]
+            except Exception as error:  # Orbax raises many kinds for damage; each means the same here.
+                log.warning(
+                    "Checkpoint of step %d in %s can't be read (%s); trying the one before.", step, self.folder, error
+                )
+        if steps:
+            raise CheckpointError(
+                f"None of the checkpoints in {self.folder} (steps {', '.join(map(str, steps))}) can be read: "
+                "move that folder away to train from the start."
+            )
+        return None
+
+    def close(self) -> None:
+        """Waits for what is under way."""
+        self._checkpointer.close()
+
+
+def git_commit() -> tuple[str, bool]:
+    """(commit of the checkout that this library lies in, whether files differ from it); ("unknown", True) outside git."""
+    root = Path(__file__).resolve().parent.parent
+    run = lambda *args: subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, check=True).stdout  # noqa: E731
+    try:
+        return run("rev-parse", "HEAD").strip(), bool(run("status", "--porcelain", "--untracked-files=no").strip())
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", True
+
+
+def write_atomically(path: epath.PathLike, content: bytes | str) -> None:
+    """Writes beside the file, then renames: a reader, or a killed process, never sees half a file."""
+    path = epath.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent / f".{path.name}.{os.getpid()}.partial"
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    partial.replace(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedGenerator:
+    """What sampling needs of a run: the averaged (EMA) weights of G, spectral norm applied, and standing statistics."""
+
+    experiment: Experiment
+    params: dict
+    standing: dict  # the batch_stats collection at truncation 1; empty for norms without batch statistics
+    card: dict[str, Any]  # step, seed, commit, data, date ...
+    path: str
+
+
+def export(path: epath.PathLike, experiment: Experiment, params: dict, standing: dict, card: dict[str, Any]) -> None:
+    """Writes `path` (safetensors, with the configuration and the card inside) and the card beside it as .json."""
+    card = {
+        "experiment": experiment.name,
+        "preset": experiment.preset,
+        **card,
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "jax": jax.__version__,
+    }
+    tensors = {}
+    for kind, tree in (("params", params), ("standing", standing)):
+        for name, value in flatten_dict(jax.device_get(tree), sep="/").items():
+            tensors[f"{kind}/{name}"] = np.ascontiguousarray(value)
+    metadata = {"experiment": experiment.to_json(), "card": json.dumps(card)}
+    path = epath.Path(path)
+    write_atomically(
+        path.with_suffix(".json"), json.dumps(card | {"config": json.loads(experiment.to_json())}, indent=1)
+    )
+    write_atomically(path, safetensors_bytes(tensors, metadata))
+
+
+def load_generator(path: epath.PathLike) -> TrainedGenerator:
+    """Reads what `export` wrote; `path` is the file, or the folder of the run that holds model.safetensors.
+
+    Raises:
+      CheckpointError: missing or damaged; one sentence.
+    """
+    file = epath.Path(path)
+    if file.is_dir():
+        file = file / "model.safetensors"
+    if not file.exists():
+        raise CheckpointError(f"There is no trained model at {file}: train it first, or name another file.")
+    try:
+        with safe_open(os.fspath(file), framework="numpy") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  not a dict
+        experiment, card = _experiment_from_json(metadata["experiment"]), json.loads(metadata["card"])
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{file} is not a model that this library exported, or it is damaged: {error}."
+        ) from error
+    trees = unflatten_dict(tensors, sep="/")
+    return TrainedGenerator(experiment, trees["params"], trees.get("standing", {}), card, str(file))
+
+
+def _experiment_from_json(text: str) -> Experiment:
+    fields = json.loads(text)
+    kinds = {
+        "model": experiments.ModelConfig,
+        "data": experiments.DataConfig,
+        "training": experiments.TrainingConfig,
+        "evaluation": experiments.EvaluationConfig,
+        "cost": experiments.Cost,
+    }
+    return Experiment(**{key: kinds[key](**value) if key in kinds else value for key, value in fields.items()})

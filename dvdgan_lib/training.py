@@ -1,0 +1,350 @@
+"""Training: one function, and the plain process around it.
+
+    python -m dvdgan_lib.training EXPERIMENT --preset laptop
+
+Started again, it goes on from its last checkpoint. SIGTERM and Ctrl-C end it after the step under way, with a checkpoint
+at that step and a non-zero exit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import logging
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import mediapy
+import numpy as np
+from etils import epath
+from tensorboardX import SummaryWriter
+from tqdm.auto import tqdm
+
+from dvdgan_lib import data, devices, experiments
+from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, TrainedGenerator, export, git_commit, write_atomically
+from dvdgan_lib.experiments import Experiment
+from dvdgan_lib.layers import spectral_normalize
+from dvdgan_lib.plots import filmstrips
+from dvdgan_lib.sampling import draw, generate, standing_statistics
+from dvdgan_lib.updates import State, Updates
+
+log = logging.getLogger(__name__)
+
+
+class TrainingDivergedError(RuntimeError):
+    """A loss that is no longer a number."""
+
+
+class InterruptedTrainingError(RuntimeError):
+    """Training ended by a signal, after a checkpoint."""
+
+    def __init__(self, message: str, signum: int):
+        """signum: the signal; the process exits with 128 + signum."""
+        super().__init__(message)
+        self.signum = signum
+
+
+def run_folder(experiment: Experiment, workdir: epath.PathLike, seed: int = 0) -> epath.Path:
+    """Where a run keeps everything: WORKDIR/PRESET/EXPERIMENT, with -seedN where the seed is not 0."""
+    return epath.Path(workdir) / experiment.preset / experiments.seeded_name(experiment, seed)
+
+
+def load_source(experiment: Experiment, split: str = "train") -> data.VideoSource:
+    """The experiment's data set."""
+    m, d = experiment.model, experiment.data
+    return data.load(
+        "folder" if d.folder else d.name,
+        split,
+        num_frames=m.num_frames,
+        resolution=m.resolution,
+        stride=d.stride,
+        num_classes=None if d.folder else m.num_classes,
+        data_dir=d.folder,
+    )
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and SIGINT instead of dying of them; a second one dies. Only the main thread can."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+
+    def remember(signum: int, _frame: Any) -> None:
+        received.append(signum)
+        if len(received) > 1:
+            signal.signal(signum, signal.SIG_DFL)
+            signal.raise_signal(signum)
+
+    before = {s: signal.signal(s, remember) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+
+def _refuse_what_is_not_built(experiment: Experiment) -> None:
+    if experiment.model.conditioning_frames:
+        raise experiments.UnknownExperimentError(
+            f"{experiment.name} is a prediction run (DVD-GAN-FP), whose model this version does not have yet; "
+            "the synthesis runs can be trained."
+        )
+    if experiment.model.blocks != "biggan":
+        raise experiments.UnknownExperimentError(
+            f"{experiment.name} needs the blocks of BigGAN-deep, which this version does not have yet."
+        )
+
+
+def _check_same_experiment(folder: epath.Path, experiment: Experiment, seed: int) -> str:
+    """Refuses to go on with another configuration than the run began with; records it where it begins.
+
+    Returns:
+      The commits that the run was trained by, "abc -> def" where it was resumed on another.
+    """
+    file = folder / "experiment.json"
+    free = ("steps", "checkpoint_minutes", "sample_every", "log_every")  # these don't change what a step computes
+    now = dataclasses.asdict(experiment)
+    commit, dirty = git_commit()
+    commits = [commit + ("-dirty" if dirty else "")]
+    if file.exists():
+        before = json.loads(file.read_text())
+        commits = list(dict.fromkeys([*before["commits"], *commits]))
+        flat = lambda e: {f"{part}.{k}": v for part in ("model", "data", "training") for k, v in e[part].items()}  # noqa: E731
+        old, new = flat(before["experiment"]), json.loads(json.dumps(flat(now)))
+        changed = [
+            f"{k}: {old.get(k)} then, {v} now"
+            for k, v in new.items()
+            if old.get(k) != v and k.split(".")[1] not in free
+        ]
+        if changed:
+            raise CheckpointError(
+                f"The run in {folder} began with another configuration ({'; '.join(changed)}): "
+                "restore it, choose another workdir, or move that folder away."
+            )
+    record = {"seed": seed, "steps": experiment.training.steps, "commits": commits, "experiment": now}
+    write_atomically(file, json.dumps(record, indent=1))
+    return " -> ".join(commits)
+
+
+class _Log:
+    """metrics.jsonl and TensorBoard. Lines of steps after `start` (of a run that was killed later) are dropped."""
+
+    def __init__(self, folder: epath.Path, start: int):
+        self.file = folder / "metrics.jsonl"
+        lines = self.file.read_text().splitlines() if self.file.exists() else []
+        self.lines = []
+        for line in lines:
+            with contextlib.suppress(ValueError):  # a line cut off by a kill
+                if json.loads(line)["step"] <= start:
+                    self.lines.append(line)
+        write_atomically(self.file, "".join(line + "\n" for line in self.lines))
+        self.local = "://" not in str(folder)
+        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1) if self.local else None
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        line = json.dumps({"step": step, **{k: round(v, 6) for k, v in metrics.items()}})
+        if self.local:
+            with open(self.file, "a") as opened:
+                opened.write(line + "\n")
+        else:  # objects in a bucket can't be appended to
+            self.lines.append(line)
+            self.file.write_text("\n".join(self.lines) + "\n")
+        if self.writer:
+            for name, value in metrics.items():
+                self.writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        if self.writer:
+            self.writer.close()
+
+
+def averaged_generator(updates: Updates, state: State, card: dict[str, Any]) -> TrainedGenerator:
+    """The EMA generator of a state, spectral norm applied, with its standing statistics."""
+    params, _ = spectral_normalize(state.ema, state.g_vectors, update=False)
+    params = jax.device_get(params)
+    standing = standing_statistics(updates.experiment, params)
+    return TrainedGenerator(updates.experiment, params, standing, card, path="")
+
+
+def _sample_sheet(folder: epath.Path, updates: Updates, state: State, step: int, seed: int) -> None:
+    """samples/step_N.png: a row a class (up to 8), always the same latents; frames from left to right."""
+    m = updates.experiment.model
+    latents, _ = draw(m, 8, 1.0, (seed, 3))
+    labels = np.arange(8, dtype=np.int32) % m.num_classes
+    videos = generate(averaged_generator(updates, state, {}), latents, labels, progress=False)
+    sheet = folder / "samples" / f"step_{step:06d}.png"
+    sheet.parent.mkdir(exist_ok=True)
+    with sheet.open("wb") as opened:
+        opened.write(mediapy.compress_image(filmstrips(videos, max_frames=12, scale=max(1, 64 // m.resolution))))
+
+
+def train(
+    experiment: Experiment,
+    workdir: epath.PathLike = "runs",
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    allow_cpu: bool = False,
+    progress: bool = True,
+) -> epath.Path:
+    """Trains, or goes on training, one experiment.
+
+    Writes under `run_folder(...)`: checkpoints/, metrics.jsonl, tensorboard/, samples/ as it goes, and at the end
+    model.safetensors (the averaged generator) with its card model.json.
+
+    Args:
+      experiment: from `experiments.get`.
+      workdir: local or gs://.
+      seed: of initial weights, data order and every random draw.
+      steps: updates of G in all, instead of the experiment's.
+      allow_cpu: train `colab` and `paper` even on a CPU.
+      progress: show a bar with the losses and the time left.
+
+    Returns:
+      The path of model.safetensors.
+
+    Raises:
+      InterruptedTrainingError: by SIGTERM or SIGINT, after a checkpoint at the current step.
+      TrainingDivergedError: a loss is not finite; the last good checkpoint is left.
+      CheckpointError, UnknownExperimentError, WrongDeviceError, data.DataError: with one sentence each.
+    """
+    if steps is not None:
+        experiment = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, steps=steps))
+    experiments.check(experiment)
+    _refuse_what_is_not_built(experiment)
+    devices.setup()
+    if advice := devices.check_device(experiment.preset, allow_cpu):
+        log.warning(advice)
+    source = load_source(experiment)
+    if len(source.class_names) != experiment.model.num_classes:
+        model = dataclasses.replace(experiment.model, num_classes=len(source.class_names))
+        experiment = dataclasses.replace(experiment, model=model)  # a folder says itself how many classes it has
+    folder = run_folder(experiment, workdir, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    commits = _check_same_experiment(folder, experiment, seed)
+
+    t = experiment.training
+    updates = Updates(experiment)
+    everywhere, split = devices.replicated(mesh := devices.mesh()), devices.batch_sharding(mesh)
+    batches = data.batches(source, t.batch_size, seed)
+    state = jax.device_put(updates.init(seed), everywhere)
+    checkpoints = Checkpoints(folder / "checkpoints")
+    start = 0
+    if restored := checkpoints.restore(state, batches):
+        start, state = restored
+        log.info("Going on from step %d in %s.", start, folder)
+    logged = _Log(folder, start)
+
+    last_save = time.monotonic()
+    metrics: dict[str, jax.Array] = {}
+    with (
+        _stop_on_signals() as signals,
+        tqdm(
+            total=t.steps, initial=start, desc=experiment.name, unit="step", disable=not progress, mininterval=1.0
+        ) as bar,
+    ):
+        for step in range(start + 1, t.steps + 1):
+            began = time.monotonic()
+            for update in range(t.d_updates):
+                batch = next(batches)  # each update of D on other data (B.3)
+                batch = jax.device_put((batch["video"], batch["label"]), split)
+                state, d_metrics = updates.update_d(state, *batch, update)
+            state, g_metrics = updates.update_g(state)
+            metrics = d_metrics | g_metrics
+            save_due = time.monotonic() - last_save > 60 * t.checkpoint_minutes or step == t.steps or signals
+            if step % t.log_every == 0 or save_due:
+                values = {name: float(value) for name, value in metrics.items()}
+                if not all(math.isfinite(v) for v in values.values()):
+                    kept = checkpoints.steps
+                    logged.close()
+                    raise TrainingDivergedError(
+                        f"{experiment.name}: a loss at step {step} is not a number ({values}); "
+                        f"the last good checkpoint is {'step ' + str(kept[-1]) if kept else 'none'} in {checkpoints.folder}."
+                    )
+                logged.write(step, values | {"seconds": time.monotonic() - began})
+                bar.set_postfix(d=f"{values['d_loss']:.2f}", g=f"{values['g_loss']:.2f}", refresh=False)
+            bar.update()
+            if save_due:
+                checkpoints.save(step, state, batches)
+                last_save = time.monotonic()
+            if signals:
+                logged.close()
+                checkpoints.close()
+                raise InterruptedTrainingError(
+                    f"Stopped by {signal.Signals(signals[0]).name} at step {step} of {t.steps}; "
+                    f"a checkpoint is in {checkpoints.folder}, and the same command goes on from it.",
+                    signals[0],
+                )
+            if step % t.sample_every == 0 or step == t.steps:
+                _sample_sheet(folder, updates, state, step, seed)
+
+    logged.close()
+    checkpoints.close()
+    card = {
+        "command": f"python -m dvdgan_lib.training {experiment.name} --preset {experiment.preset} --seed {seed} --steps {t.steps}",
+        "seed": seed,
+        "steps": t.steps,
+        "commit": commits,
+        "data": source.description,
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+    }
+    model = averaged_generator(updates, state, card)
+    path = folder / "model.safetensors"
+    export(path, experiment, model.params, model.standing, card)
+    return path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m dvdgan_lib.training", description=__doc__.split("\n")[0])
+    parser.add_argument("experiment", help="one of: " + ", ".join(experiments.NAMES))
+    parser.add_argument("--preset", default="laptop", help=", ".join(experiments.PRESETS))
+    parser.add_argument("--workdir", default="runs")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, help="updates of G, instead of the experiment's number")
+    parser.add_argument("--data-dir", help="a folder of videos, one subfolder a class, to train on instead")
+    parser.add_argument("--allow-cpu", action="store_true", help="train colab and paper even without an accelerator")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    log.setLevel(logging.INFO)
+    try:
+        experiment = experiments.get(options.experiment, options.preset)
+        if options.data_dir:
+            folder = dataclasses.replace(experiment.data, folder=options.data_dir)
+            experiment = dataclasses.replace(experiment, data=folder)
+        path = train(experiment, options.workdir, seed=options.seed, steps=options.steps, allow_cpu=options.allow_cpu)
+    except InterruptedTrainingError as error:
+        print(error, file=sys.stderr)
+        return 128 + error.signum
+    except (ValueError, RuntimeError, OSError, data.DataError) as error:
+        if not isinstance(
+            error,
+            (
+                experiments.UnknownExperimentError,
+                CheckpointError,
+                TrainingDivergedError,
+                devices.WrongDeviceError,
+                data.DataError,
+                ValueError,
+                OSError,
+            ),
+        ):
+            raise
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
