@@ -143,13 +143,21 @@ def fingerprint(notebook: str, root: Path = ROOT) -> str:
 # --- Before: what would stop the batch hours later ---
 
 
-def check(preset: str, artefacts: Iterable[str] = (), figures: str = "figures", runs: str = "runs") -> None:
+def check(
+    preset: str,
+    artefacts: Iterable[str] = (),
+    from_scratch: bool = False,
+    figures: str = "figures",
+    runs: str = "runs",
+) -> None:
     """Raises BatchError with one sentence where the batch could not end well."""
     if preset not in experiments.PRESETS:
         raise BatchError(f"There is no preset {preset!r}; the presets are {', '.join(experiments.PRESETS)}.")
     for artefact in artefacts:
         if artefact not in ARTEFACTS:
             raise BatchError(f"There is no artefact {artefact!r}; the artefacts are {', '.join(sorted(ARTEFACTS))}.")
+    for run in RUNS:
+        model_path(run, preset, runs, from_scratch)
     for folder in [runs] + [figures] * (preset == "laptop"):
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -265,7 +273,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--from-scratch", action="store_true", help="train instead of starting from pretrained/")
     options = parser.parse_intermixed_args(arguments)
     try:
-        check(options.preset, options.artefacts)
+        check(options.preset, options.artefacts, options.from_scratch)
         if options.command == "plan":
             print(plan(options.preset, options.from_scratch, options.artefacts))
     except BatchError as error:

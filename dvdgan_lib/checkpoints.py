@@ -129,9 +129,7 @@ def export(path: epath.PathLike, experiment: Experiment, params: dict, standing:
             tensors[f"{kind}/{name}"] = np.ascontiguousarray(value)
     metadata = {"experiment": experiment.to_json(), "card": json.dumps(card)}
     path = epath.Path(path)
-    write_atomically(
-        path.with_suffix(".json"), json.dumps(card | {"config": json.loads(experiment.to_json())}, indent=1)
-    )
+    write_atomically(path.with_suffix(".json"), json.dumps(card | {"config": json.loads(experiment.to_json())}, indent=1))
     write_atomically(path, safetensors_bytes(tensors, metadata))
 
 
@@ -152,9 +150,7 @@ def load_generator(path: epath.PathLike) -> TrainedGenerator:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  not a dict
         experiment, card = _experiment_from_json(metadata["experiment"]), json.loads(metadata["card"])
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"{file} is not a model that this library exported, or it is damaged: {error}."
-        ) from error
+        raise CheckpointError(f"{file} is not a model that this library exported, or it is damaged: {error}.") from error
     trees = unflatten_dict(tensors, sep="/")
     return TrainedGenerator(experiment, trees["params"], trees.get("standing", {}), card, str(file))
 

