@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,13 @@ class CheckpointError(RuntimeError):
     """A checkpoint or model file that is missing, damaged or of another experiment."""
 
 
+def _checksums(state: Any) -> dict[str, int]:
+    """CRC-32 of each array that this process holds whole, by its path: Orbax's files have none of their content."""
+    whole = lambda x: not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated  # noqa: E731
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {jax.tree_util.keystr(path): zlib.crc32(np.asarray(x).tobytes()) for path, x in leaves if whole(x)}
+
+
 class Checkpoints:
     """The last few checkpoints of one run: the training state and the loader's position together.
 
@@ -47,9 +55,17 @@ class Checkpoints:
         )
 
     def save(self, step: int, state: Any, data: Any) -> None:
-        """Saves and waits until it is on the disk. `data` is the loader's iterator. A step already there stays."""
-        if step not in self.steps:
-            self._checkpointer.save_checkpointables(step, {"state": state, "data": data}, force=True)
+        """Saves and waits until it is on the disk. `data` is the loader's iterator.
+
+        A checkpoint of that step gives way: there is one only where it was damaged, and `restore` passed it over.
+        """
+        self._checkpointer.save_checkpointables(
+            step,
+            {"state": state, "data": data},
+            force=True,
+            overwrite=step in self.steps,
+            custom_metadata={"crc32": _checksums(state)},
+        )
 
     @property
     def steps(self) -> list[int]:
@@ -66,8 +82,11 @@ class Checkpoints:
         steps = self.steps
         for step in reversed(steps):
             try:
-                loaded = self._checkpointer.load_checkpointables(step, {"state": abstract, "data": data})
-                return step, loaded["state"]
+                loaded = self._checkpointer.load_checkpointables(step, {"state": abstract, "data": data})["state"]
+                saved = (self._checkpointer.checkpointables_metadata(step).custom_metadata or {}).get("crc32", {})
+                if wrong := [path for path, crc in _checksums(loaded).items() if saved.get(path, crc) != crc]:
+                    raise ValueError(f"{wrong[0]} is not what was saved")
+                return step, loaded
             except Exception as error:  # Orbax raises many kinds for damage; each means the same here.
                 log.warning(
                     "Checkpoint of step %d in %s can't be read (%s); trying the one before.", step, self.folder, error

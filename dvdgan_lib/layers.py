@@ -126,13 +126,14 @@ class Norm(nn.Module):
             axes = (1, 2, 3) if self.kind == "batch" else (0, 1, 2, 3)
             steps = t if self.kind == "batch" else 1
             shape = (steps, c)
-            stored_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
-            stored_square = self.variable("batch_stats", "mean_square", jnp.ones, shape)
-            if standing:
-                mean, square = stored_mean.value, stored_square.value
-            else:
+            if not standing:
                 mean, square = x.mean(axes).reshape(shape), jnp.square(x).mean(axes).reshape(shape)
-                if self.is_mutable_collection("batch_stats"):
+            if standing or self.is_mutable_collection("batch_stats"):
+                stored_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+                stored_square = self.variable("batch_stats", "mean_square", jnp.ones, shape)
+                if standing:
+                    mean, square = stored_mean.value, stored_square.value
+                else:
                     stored_mean.value, stored_square.value = mean, square
             mean, square = mean[:, None, None, None], square[:, None, None, None]
         elif self.kind == "group":

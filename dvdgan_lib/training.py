@@ -73,7 +73,10 @@ def load_source(experiment: Experiment, split: str = "train") -> data.VideoSourc
 
 @contextlib.contextmanager
 def _stop_on_signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and SIGINT instead of dying of them; a second one dies. Only the main thread can."""
+    """Collects SIGTERM and SIGINT instead of dying of them; a second Ctrl-C dies. Only the main thread can.
+
+    A second SIGTERM doesn't: where a batch is killed, its jobs can get one from two sides.
+    """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received
@@ -81,9 +84,9 @@ def _stop_on_signals() -> Iterator[list[int]]:
 
     def remember(signum: int, _frame: Any) -> None:
         received.append(signum)
-        if len(received) > 1:
-            signal.signal(signum, signal.SIG_DFL)
-            signal.raise_signal(signum)
+        if received.count(signal.SIGINT) > 1:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGINT)
 
     before = {s: signal.signal(s, remember) for s in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -243,14 +246,14 @@ def train(
         log.info("Going on from step %d in %s.", start, folder)
     logged = _Log(folder, start)
 
-    last_save = time.monotonic()
+    last_save = last_log = time.monotonic()
+    last_logged_step = start
     metrics: dict[str, jax.Array] = {}
     with (
         _stop_on_signals() as signals,
         tqdm(total=t.steps, initial=start, desc=experiment.name, unit="step", disable=not progress, mininterval=1.0) as bar,
     ):
         for step in range(start + 1, t.steps + 1):
-            began = time.monotonic()
             for update in range(t.d_updates):
                 batch = next(batches)  # each update of D on other data (B.3)
                 batch = jax.device_put((batch["video"], batch["label"]), split)
@@ -267,7 +270,10 @@ def train(
                         f"{experiment.name}: a loss at step {step} is not a number ({values}); "
                         f"the last good checkpoint is {'step ' + str(kept[-1]) if kept else 'none'} in {checkpoints.folder}."
                     )
-                logged.write(step, values | {"seconds": time.monotonic() - began})
+                # Calls return before the work is done, so that only the mean over steps that were waited for says anything.
+                now = time.monotonic()
+                logged.write(step, values | {"seconds_per_step": (now - last_log) / (step - last_logged_step)})
+                last_log, last_logged_step = now, step
                 bar.set_postfix(d=f"{values['d_loss']:.2f}", g=f"{values['g_loss']:.2f}", refresh=False)
             bar.update()
             if save_due:

@@ -1,4 +1,4 @@
-"""conv3d's two forms against each other and against the definition."""
+"""conv2d and conv3d in all their forms against each other, XLA's own, and the definition."""
 
 import jax
 import jax.numpy as jnp
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax import lax
 
-from dvdgan_lib.convolution import conv3d, same_padding
+from dvdgan_lib.convolution import conv2d, conv3d, kernel_gradient, same_padding
 
 sizes = st.integers(1, 6)
 kernels = st.integers(1, 4)
@@ -65,3 +66,43 @@ def test_same_padding_puts_the_odd_one_last():
     assert same_padding(12, 7, 2) == (2, 3)
     assert same_padding(3, 2, 2) == (0, 1)
     assert same_padding(5, 1, 3) == (0, 0)
+
+
+SHAPES_2D = [(1, 4, 4, 3, 2), (3, 5, 4, 3, 2), (3, 1, 1, 2, 2), (3, 2, 7, 1, 3), (5, 7, 5, 2, 1), (5, 2, 3, 2, 2)]
+
+
+def case_2d(size, h, w, c_in, c_out):
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(2, h, w, c_in)), rng.normal(size=(size, size, c_in, c_out))
+    return x, kernel, rng.normal(size=(2, h, w, c_out))
+
+
+def native_2d(x, kernel):
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@pytest.mark.parametrize("shape", SHAPES_2D)
+def test_conv2d_and_its_gradients_equal_native_autodiff(float64, shape):
+    """Sizes 1, 3, 5, on images that are odd, oblong, or smaller than the kernel."""
+    x, kernel, weight = map(jnp.asarray, case_2d(*shape))
+
+    def value_and_gradients(convolution):
+        loss = lambda x, kernel: jnp.sum(weight * jnp.sin(convolution(x, kernel)))  # noqa: E731
+        return convolution(x, kernel), *jax.grad(loss, (0, 1))(x, kernel)
+
+    for ours, native in zip(value_and_gradients(conv2d), value_and_gradients(native_2d), strict=True):
+        assert ours.shape == native.shape
+        np.testing.assert_allclose(ours, native, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", SHAPES_2D)
+def test_kernel_gradient_equals_its_definition(float64, shape):
+    """dW[i, j] is the sum over positions of x, shifted by (i, j) less the radius, times g."""
+    size, h, w, c_in, c_out = shape
+    x, _, g = case_2d(*shape)
+    wanted, r = np.zeros((size, size, c_in, c_out)), size // 2
+    for i, j, row, column in np.ndindex(size, size, h, w):
+        y, z = row + i - r, column + j - r
+        if 0 <= y < h and 0 <= z < w:
+            wanted[i, j] += x[:, y, z].T @ g[:, row, column]
+    np.testing.assert_allclose(kernel_gradient(jnp.asarray(x), jnp.asarray(g), size), wanted, atol=1e-10)

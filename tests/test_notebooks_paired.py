@@ -1,4 +1,4 @@
-"""Each notebook's .py (the source) and .ipynb (what Colab opens and the batch runs) are in step; `make notebooks` does it."""
+"""Each notebook's .py (the source) and .ipynb (what Colab opens, what the batch runs) are in step: `make notebooks`."""
 
 from pathlib import Path
 

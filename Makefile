@@ -1,0 +1,115 @@
+# The commands a person types. Every one first makes .venv from the lock where it is missing or older than the lock.
+# Plain recipes only: Apple ships GNU make 3.81.
+
+PRESET ?= laptop
+CORES ?= all
+FROM_SCRATCH ?=
+ACCELERATOR ?=
+PROFILE ?=
+TESTS ?= tests
+
+LOCK := requirements$(if $(ACCELERATOR),-$(ACCELERATOR)).lock
+STAMP := .venv/installed-$(LOCK)
+RUN := .venv/bin/python
+SCRATCH := $(if $(filter-out 0,$(FROM_SCRATCH)),1,0)
+CONFIG := preset=$(PRESET) from_scratch=$(SCRATCH) accelerator=$(if $(ACCELERATOR),$(ACCELERATOR),cpu)
+# exec: the signals that make passes on must reach Snakemake itself, not a shell in between. setpriv (Linux) ends the
+# batch with a checkpoint where make itself is killed the hard way.
+SNAKEMAKE := exec $(shell command -v setpriv >/dev/null 2>&1 && echo setpriv --pdeathsig TERM) \
+  $(RUN) -m snakemake $(if $(PROFILE),--profile profiles/$(PROFILE),--cores $(CORES)) --config $(CONFIG) --
+BATCH := $(RUN) -m dvdgan_lib.batch
+OPTIONS := --preset "$(PRESET)" $(if $(filter 1,$(SCRATCH)),--from-scratch)
+
+.PHONY: help reproduce plan test lint format notebooks bench lock FORCE
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make reproduce [PRESET=laptop] [FROM_SCRATCH=1]   all tables and figures (presets: smoke, laptop, colab, paper)"
+	@echo "make table_1, make figure_04, ...                 one of them"
+	@echo "make plan [PRESET=laptop] [FROM_SCRATCH=1]        what would run, hours and gigabytes, cheapest first"
+	@echo "make test [TESTS=tests/test_batch.py]             the tests"
+	@echo "make lint, make format, make notebooks            check; format; make the .ipynb from the .py again"
+	@echo "make bench                                        the benchmarks"
+	@echo "make lock                                         pin the newest versions that pyproject.toml admits"
+	@echo "With all of them: ACCELERATOR=tpu|cuda installs jax for it; CORES=2; PYTHON=python3.12; PROFILE=slurm."
+
+reproduce: $(STAMP)
+	@$(BATCH) check $(OPTIONS) && $(SNAKEMAKE) all
+
+table_%: $(STAMP) FORCE
+	@$(BATCH) check $(OPTIONS) $@ && $(SNAKEMAKE) $@
+
+figure_%: $(STAMP) FORCE
+	@$(BATCH) check $(OPTIONS) $@ && $(SNAKEMAKE) $@
+
+plan: $(STAMP)
+	@$(BATCH) plan $(OPTIONS)
+
+# One process a core; JAX's own threads would fight over them, but the tests are too small for that to matter.
+test: $(STAMP)
+	@$(RUN) -m pytest -n 2 --dist loadfile $(TESTS)
+
+lint: $(STAMP)
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m pytest tests/test_notebooks_paired.py
+
+format: $(STAMP)
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
+
+# --update keeps the cells' ids, so that a pair changes only where its source did; the second command strips outputs.
+notebooks: $(STAMP)
+	@$(RUN) -m jupytext --quiet --to ipynb --update notebooks/*.py
+	@$(RUN) -m jupyter nbconvert --log-level ERROR --clear-output --inplace notebooks/*.ipynb
+
+bench: $(STAMP)
+	@set -e; for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(RUN) $$benchmark; done
+
+# Universal, with hashes, and without an index's address, so that everyone installs from the index they have. The locks
+# for accelerators take the first one's versions as constraints: they differ only by what they add.
+COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+  --python-version 3.12 pyproject.toml
+lock: $(STAMP)
+	$(COMPILE) --upgrade -o requirements.lock
+	$(COMPILE) --extra tpu --constraint requirements.lock -o requirements-tpu.lock
+	$(COMPILE) --extra cuda --constraint requirements.lock -o requirements-cuda.lock
+
+requirements-%.lock:
+	@echo "There is no lock for ACCELERATOR=$*; there are tpu and cuda, and none of them for the CPU." >&2; exit 1
+
+# The stamp is written last: an installation that broke off is taken up again. pip fetches only uv, pinned and hashed by
+# the same lock; uv installs the rest in a quarter of pip's time, from the index that pip is set up for. Where uv cannot,
+# pip does.
+# The .pth file lets kernels find dvdgan_lib from whatever folder they are started in.
+PYTHONS := $(if $(PYTHON),$(PYTHON),python3.12 python3 python3.13 python3.14)
+IS_NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 12))'
+$(STAMP): $(LOCK)
+	@set -e; \
+	stop() { echo >&2; echo "$$1" >&2; exit 1; }; \
+	if ! $(RUN) $(IS_NEW_ENOUGH) 2>/dev/null; then \
+	  for candidate in $(PYTHONS); do \
+	    if "$$candidate" $(IS_NEW_ENOUGH) 2>/dev/null; then python="$$candidate"; break; fi; \
+	  done; \
+	  [ -n "$$python" ] || stop "This needs Python 3.12 or newer and found none as: $(PYTHONS). \
+	Install it, then run: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; \
+	  echo "Setting up .venv with $$("$$python" --version) ..."; \
+	  "$$python" -m venv --clear .venv || stop "Python could not make .venv (above is why); \
+	on Debian and Ubuntu its venv module is a package of its own: apt install python3-venv"; \
+	fi; \
+	rm -f .venv/installed-*; \
+	echo "Installing $(LOCK) into .venv ..."; \
+	awk '/^[^ #]/ {wanted = /^uv==/} wanted' $(LOCK) > .venv/uv.txt; \
+	index="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(RUN) -m pip config get global.index-url 2>/dev/null || true)}}"; \
+	if $(RUN) -m pip install --quiet --retries 2 --require-hashes --no-deps -r .venv/uv.txt && \
+	  env $${index:+"UV_DEFAULT_INDEX=$$index"} .venv/bin/uv pip sync --quiet --require-hashes --python $(RUN) $(LOCK); \
+	then :; \
+	else \
+	  echo "uv could not install the lock; trying pip, which takes some minutes ..."; \
+	  $(RUN) -m pip install --quiet --retries 2 --require-hashes --no-deps -r $(LOCK) || stop "Could not install \
+	$(LOCK) (above is why). The first set-up needs a network or a package mirror (PIP_INDEX_URL): connect, then run \
+	the same command again."; \
+	fi; \
+	$(RUN) -c 'import os, sysconfig; \
+	open(os.path.join(sysconfig.get_path("purelib"), "dvdgan.pth"), "w").write(os.getcwd() + "\n")'; \
+	touch $@

@@ -1,0 +1,226 @@
+"""The batch: data -> train -> evaluate -> artefacts -> publish.
+
+`make reproduce` calls it; by hand: snakemake --cores 2 --config preset=smoke -- figure_04
+Settings: profiles/default. What an artefact needs, and what makes it stale: dvdgan_lib/batch.py.
+"""
+
+import os
+import shlex
+import shutil
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, workflow.basedir)
+from dvdgan_lib import batch, batch_report
+
+PRESET = str(config.get("preset", "laptop"))
+FROM_SCRATCH = bool(int(config.get("from_scratch") or 0))
+ACCELERATOR = str(config.get("accelerator") or "cpu")
+RUNS = "runs"
+HOME = f"{RUNS}/{PRESET}"
+FIGURES = "figures"
+EXTENSIONS = batch.EXTENSIONS
+
+try:
+    batch.check(PRESET, from_scratch=FROM_SCRATCH, figures=FIGURES, runs=RUNS)
+except batch.BatchError as error:
+    raise WorkflowError(str(error))
+
+# Kernels must be this Python, not one that the user registered under the same name.
+os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+os.environ.pop("JUPYTER_PATH", None)
+
+# exec, so that a signal reaches the process that must save its state, and setsid, so that it gets one only: Ctrl-C goes to
+# all processes of a terminal, and the batch passes it on (batch_report.stop_on_signals). On Linux setpriv tells the job
+# when Snakemake is killed the hard way; without that a training would go on unseen.
+DIE_WITH_PARENT = "setpriv --pdeathsig TERM" if shutil.which("setpriv") else ""
+SETSID = "import os, sys; os.setsid(); os.execv(sys.executable, [sys.executable] + sys.argv[1:])"
+PYTHON = f"exec {DIE_WITH_PARENT} {shlex.quote(sys.executable)} -c {shlex.quote(SETSID)}"
+PAPERMILL = (
+    f"{PYTHON} -m papermill --kernel python3 --language python --cwd . --no-progress-bar --log-output"
+    f" -p preset {PRESET} -p workdir {RUNS}"
+)
+
+# JAX computes on all cores by itself: such a job takes them all, and two never run at once. Snakemake lowers this to
+# --cores; the Slurm profile sets its own.
+ALL_CORES = 1000
+
+
+def model(run):
+    return batch.model_path(run, PRESET, RUNS, FROM_SCRATCH)
+
+
+UNTRAINED = [run for run in batch.RUNS if not os.path.exists(f"{HOME}/{run}/model.safetensors")]
+
+
+def seed(run):
+    return int(run.partition("-seed")[2] or 0)
+
+
+def artefact_files(folder, artefact):
+    return [f"{folder}/{artefact}.{extension}" for extension in EXTENSIONS]
+
+
+def target(artefact):
+    """All files that belong to an artefact, and for the laptop preset the repository's own figures.
+
+    Those on the way too: Snakemake doesn't miss a deleted file where what was made from it is still there.
+    """
+    made = batch.ARTEFACTS[artefact]
+    runs = sorted({*made.models, *made.evaluations})
+    files = [f"{HOME}/data/{run}.json" for run in runs] + [model(run) for run in runs]
+    files += [f"{HOME}/{run}/evaluation.json" for run in made.evaluations]
+    files += artefact_files(f"{HOME}/artefacts", artefact)
+    return files + (artefact_files(FIGURES, artefact) if PRESET == "laptop" else [])
+
+
+wildcard_constraints:
+    run=r"[a-z0-9_]+(-seed[0-9]+)?",
+    artefact="|".join(batch.ARTEFACTS),
+
+
+# (localrule: done by the batch itself, also where the others go to a cluster.)
+rule all:
+    localrule: True
+    input:
+        [target(artefact) for artefact in batch.ARTEFACTS],
+
+
+for name in batch.ARTEFACTS:
+
+    rule:
+        name:
+            name
+        input:
+            target(name),
+        localrule:
+            True
+
+
+rule data:
+    output:
+        f"{HOME}/data/{{run}}.json",
+    params:
+        code=batch.fingerprint("01_data_prep"),
+        settings=lambda wildcards: batch.settings(wildcards.run, PRESET),
+        experiment=lambda wildcards: wildcards.run.partition("-seed")[0],
+        seed=lambda wildcards: seed(wildcards.run),
+    # Executed notebooks are logs, not outputs: Snakemake deletes outputs of failed jobs, and these say why one failed.
+    log:
+        notebook=f"{HOME}/notebooks/01_data_prep-{{run}}.ipynb",
+        text=f"{HOME}/notebooks/01_data_prep-{{run}}.log",
+    shell:
+        "{PAPERMILL} -p experiment {params.experiment} -p seed {params.seed}"
+        " notebooks/01_data_prep.ipynb {log.notebook} > {log.text} 2>&1"
+
+
+# There is a rule only for models that are missing: to Snakemake a trained model is a file that nothing makes stale and no
+# rule deletes. Hours of training must not be thrown away for a changed comment, nor for new settings unasked: to train
+# again, delete the run's folder. (Marking the input `ancient` would do less: what lies behind is then not checked at once.)
+# The only declared output is the final export. Checkpoints lie in the same folder, but Snakemake deletes the outputs of a
+# rule that failed or runs again.
+rule train:
+    wildcard_constraints:
+        run="|".join(UNTRAINED) or "none",
+    input:
+        f"{HOME}/data/{{run}}.json",
+    output:
+        f"{HOME}/{{run}}/model.safetensors",
+    log:
+        f"{HOME}/{{run}}/train.log",
+    threads: ALL_CORES
+    resources:
+        gpu=int(ACCELERATOR == "cuda"),
+    shell:
+        "run={wildcards.run}; seed=${{run##*-seed}}; [ $seed != $run ] || seed=0;"
+        " {PYTHON} -m dvdgan_lib.training ${{run%-seed*}} --preset {PRESET} --workdir {RUNS} --seed $seed >> {log} 2>&1"
+
+
+rule evaluate:
+    input:
+        data=f"{HOME}/data/{{run}}.json",
+        model=lambda wildcards: model(wildcards.run),
+    output:
+        f"{HOME}/{{run}}/evaluation.json",
+    params:
+        code=batch.fingerprint("04_metrics"),
+        settings=lambda wildcards: batch.settings(wildcards.run, PRESET),
+        experiment=lambda wildcards: wildcards.run.partition("-seed")[0],
+        seed=lambda wildcards: seed(wildcards.run),
+    log:
+        notebook=f"{HOME}/notebooks/04_metrics-{{run}}.ipynb",
+        text=f"{HOME}/notebooks/04_metrics-{{run}}.log",
+    threads: ALL_CORES
+    resources:
+        gpu=int(ACCELERATOR == "cuda"),
+    shell:
+        "{PAPERMILL} -p experiment {params.experiment} -p seed {params.seed} -p model {input.model}"
+        " notebooks/04_metrics.ipynb {log.notebook} > {log.text} 2>&1"
+
+
+rule artefact:
+    input:
+        models=lambda wildcards: [model(run) for run in batch.ARTEFACTS[wildcards.artefact].models],
+        evaluations=lambda wildcards: [
+            f"{HOME}/{run}/evaluation.json" for run in batch.ARTEFACTS[wildcards.artefact].evaluations
+        ],
+    output:
+        [f"{HOME}/artefacts/{{artefact}}.{extension}" for extension in EXTENSIONS],
+    params:
+        notebook=lambda wildcards: batch.ARTEFACTS[wildcards.artefact].notebook,
+        code=lambda wildcards: batch.fingerprint(batch.ARTEFACTS[wildcards.artefact].notebook),
+        models=lambda wildcards: ", ".join(
+            f"{run}: {model(run)}" for run in batch.ARTEFACTS[wildcards.artefact].models
+        ),
+    log:
+        notebook=f"{HOME}/notebooks/{{artefact}}.ipynb",
+        text=f"{HOME}/notebooks/{{artefact}}.log",
+    resources:
+        gpu=int(ACCELERATOR == "cuda"),
+    # What the notebook adds beside the declared files (a video, a Markdown table) must not outlive what it belongs to.
+    shell:
+        "rm -f {HOME}/artefacts/{wildcards.artefact}.*;"
+        " {PAPERMILL} -p artefacts {wildcards.artefact} -p figures_dir {HOME}/artefacts"
+        " -y 'models: {{{params.models}}}'"
+        " notebooks/{params.notebook}.ipynb {log.notebook} > {log.text} 2>&1"
+
+
+if PRESET == "laptop":
+
+    # A rule of its own: the repository's figures are replaced by new ones, never deleted by a notebook that fails.
+    rule publish:
+        localrule: True
+        input:
+            [f"{HOME}/artefacts/{{artefact}}.{extension}" for extension in EXTENSIONS],
+        output:
+            [f"{FIGURES}/{{artefact}}.{extension}" for extension in EXTENSIONS],
+        shell:
+            "cp {HOME}/artefacts/{wildcards.artefact}.* {FIGURES}/"
+
+
+onstart:
+    try:
+        batch.hold_lock(HOME)
+    except batch.BatchError as error:
+        raise WorkflowError(str(error))
+    # Snakemake's own books: each job of this run, and what has become of it.
+    JOBS = {job: job.wildcards.get("run") or job.wildcards.get("artefact") for job in workflow.dag.needrun_jobs()}
+    JOBS = {job: batch.step(job.rule.name, target, PRESET) for job, target in JOBS.items() if target}
+
+    def states():
+        for job, step in JOBS.items():
+            running = job in workflow.scheduler.running
+            yield step, "done" if workflow.dag.finished(job) else "running" if running else "waiting"
+
+    batch_report.stop_on_signals()
+    batch_report.Progress(states, HOME).start()
+
+
+onsuccess:
+    print(f"\nAll is up to date: tables and figures in {FIGURES if PRESET == 'laptop' else HOME + '/artefacts'}/.")
+
+
+onerror:
+    failed = [(" ".join([job.rule.name, *job.wildcards]), list(job.log)) for job in workflow.scheduler.failed]
+    print(batch_report.failures(failed), file=sys.stderr)

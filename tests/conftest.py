@@ -1,0 +1,55 @@
+"""What tests share: the machine's settings, one tiny run whose programs compile quickly, and double precision."""
+
+import contextlib
+import dataclasses
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _machine():
+    """The persistent compilation cache stays on: a second run of the tests takes its programs from there."""
+    from dvdgan_lib import devices
+
+    devices.setup()
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The smallest run that has all parts: 3 frames of 16x16, ch = 1, 3 classes, batches of 2."""
+    from dvdgan_lib import experiments
+
+    smoke = experiments.get("kinetics600_64x64_12f", "smoke")
+    model = dataclasses.replace(
+        smoke.model, resolution=16, num_frames=3, num_classes=3, ch=1, k=2, latent_dim=8, embedding_dim=5
+    )
+    training = dataclasses.replace(smoke.training, steps=4, batch_size=2, ema_start=2, ema_decay=0.9, log_every=1)
+    evaluation = dataclasses.replace(smoke.evaluation, standing_batches=2, batch_size=4)
+    return dataclasses.replace(smoke, model=model, training=training, evaluation=evaluation)
+
+
+@pytest.fixture(scope="session")
+def tiny_updates(tiny):
+    """`Updates` of the tiny run: what it compiles, it compiles once for all tests of a process."""
+    from dvdgan_lib.updates import Updates
+
+    return Updates(tiny)
+
+
+@pytest.fixture(scope="session")
+def tiny_state(tiny_updates):
+    """The tiny run's first state, as NumPy arrays, which no donation can take away."""
+    import jax
+
+    return jax.device_get(tiny_updates.init(0))
+
+
+@pytest.fixture
+def float64():
+    """Double precision while the test runs."""
+    import jax
+
+    context = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # renamed after jax 0.7
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(context(True))
+        yield

@@ -1,0 +1,191 @@
+"""What the batch knows: plan, staleness, costs, locks, progress and failure reports. Running it: test_batch_run.py."""
+
+import json
+import subprocess
+import sys
+
+import jupytext
+import nbformat
+import pytest
+
+from dvdgan_lib import batch, batch_report, experiments
+
+SUMMARY = """output_file\tdate\trule\tlog-file(s)\tstatus\tplan
+runs/laptop/kinetics600_64x64_12f/model.safetensors\t-\ttrain\t-\tmissing\tupdate pending
+runs/laptop/data/kinetics600_64x64_12f.json\t-\tdata\t-\tok\tno update
+runs/laptop/artefacts/table_1.png\t-\tartefact\t-\tmissing\tupdate pending
+runs/laptop/artefacts/table_1.json\t-\tartefact\t-\tmissing\tupdate pending
+runs/laptop/kinetics600_64x64_12f/evaluation.json\t-\tevaluate\t-\tmissing\tupdate pending
+figures/table_1.png\t-\tpublish\t-\tmissing\tupdate pending
+"""
+
+
+def test_artefacts_name_runs_that_exist():
+    for artefact in batch.ARTEFACTS.values():
+        for run in (*artefact.models, *artefact.evaluations):
+            experiments.get(run.partition("-seed")[0])
+
+
+def test_plan_is_cheapest_first_with_totals():
+    steps = batch.pending(SUMMARY, "laptop")
+    assert [work.rule for work in steps] == ["publish", "artefact", "evaluate", "train"]
+    cost = experiments.get("kinetics600_64x64_12f").cost
+    assert steps[-1].hours == cost.train_hours
+    assert steps[-1].gigabytes == cost.gigabytes
+    lines = batch.format_plan(steps, "laptop").splitlines()
+    hours = cost.train_hours + cost.evaluate_hours + batch.NOTEBOOK_HOURS["laptop"]
+    assert lines[-1].split() == ["4", "steps", f"{hours:.2f}", f"{cost.gigabytes:.2f}"]
+    assert "figure_04, figure_10, table_1" in lines[-2]
+    assert "figure" not in lines[-3]  # only Table 1 reads the evaluation
+
+
+def test_plan_of_nothing():
+    assert batch.format_plan(batch.pending(SUMMARY.replace("update pending", "no update"), "laptop"), "laptop") == (
+        "Nothing to do: everything of preset laptop is up to date."
+    )
+
+
+def test_seeds_are_runs_of_their_own():
+    assert batch.step("train", "k_1-seed2", "laptop") == batch.Step(
+        "train", "k_1-seed2", *((cost := experiments.get("k_1").cost).train_hours, cost.gigabytes)
+    )
+    assert batch.settings("k_1-seed2", "laptop") == batch.settings("k_1", "laptop")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["check", "--preset", "huge"], "There is no preset 'huge'; the presets are smoke, laptop, colab, paper."),
+        (
+            ["check", "--preset", "smoke", "figure_99"],
+            "There is no artefact 'figure_99'; the artefacts are figure_04, ",
+        ),
+    ],
+)
+def test_unknown_names_are_answered_with_what_there_is(arguments, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=r"^[A-Z][^\n]*$") as stopped:
+        batch.main(arguments)
+    assert stopped.value.code.startswith(sentence)
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_work(tmp_path):
+    (tmp_path / "figures").write_text("a file")
+    folders = {"figures": str(tmp_path / "figures"), "runs": str(tmp_path / "runs")}
+    with pytest.raises(batch.BatchError, match=r"Cannot write into .*figures/ .*: make it a folder you may write to"):
+        batch.check("laptop", **folders)
+    batch.check("smoke", **folders)  # does not touch figures/
+
+
+def test_shipped_models_are_used_unless_trained_from_scratch(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained, shipped = "runs/laptop/a/model.safetensors", "pretrained/a/model.safetensors"
+    assert batch.model_path("a", "laptop", "runs", from_scratch=False) == trained
+    (tmp_path / "pretrained/a").mkdir(parents=True)
+    with pytest.raises(batch.BatchError, match=r"model\.safetensors is missing: restore it"):
+        batch.model_path("a", "laptop", "runs", from_scratch=False)
+    (tmp_path / shipped).touch()
+    assert batch.model_path("a", "laptop", "runs", from_scratch=False) == shipped
+    assert batch.model_path("a", "laptop", "runs", from_scratch=True) == trained
+    assert batch.model_path("a", "smoke", "runs", from_scratch=False) == "runs/smoke/a/model.safetensors"
+
+
+def test_fingerprint_follows_imports_and_ignores_prose(tmp_path):
+    files = {
+        "__init__.py": '"""Doc."""\n',
+        "a.py": '"""Doc."""\nfrom . import b\n\ndef f():\n    """Doc."""\n    return b.X\n',
+        "b.py": "from dvdgan_lib.inner import c\nX = 1\n",
+        "inner/__init__.py": "",
+        "inner/c.py": "from ..experiments import get\nY = 1\n",
+        "experiments.py": "get = 1\n",
+        "apart.py": "Z = 1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / "dvdgan_lib" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "dvdgan_lib" / name).write_text(text)
+    (tmp_path / "notebooks").mkdir()
+
+    def write(text):
+        nbformat.write(jupytext.reads(text, fmt="py:percent"), tmp_path / "notebooks/n.ipynb")
+
+    def changed(name, text):
+        before, path = batch.fingerprint("n", tmp_path), tmp_path / "dvdgan_lib" / name
+        path.write_text(text)
+        differs = batch.fingerprint("n", tmp_path) != before
+        path.write_text(files[name])
+        return differs
+
+    notebook = "# %% [markdown]\n# Prose.\n\n# %%\n# %matplotlib inline\nfrom dvdgan_lib import a\n"
+    write(notebook)
+    before = batch.fingerprint("n", tmp_path)
+    write(notebook.replace("Prose", "Other prose"))
+    assert batch.fingerprint("n", tmp_path) == before
+    write(notebook + "a.f()\n")
+    assert batch.fingerprint("n", tmp_path) != before
+
+    write(notebook + "if a:\n    %time a.f()\n")  # IPython only: no reason to fail
+    assert batch.fingerprint("n", tmp_path) != before
+    write(notebook)
+
+    assert not changed("a.py", files["a.py"].replace("Doc", "Other").replace("\n\n", "\n# Why.\n\n"))
+    assert changed("a.py", files["a.py"].replace("b.X", "-b.X"))
+    assert changed("inner/c.py", "Y = 2\n")
+    assert not changed("experiments.py", "get = 2\n")  # the settings of the notebook's own runs stand for it
+    assert not changed("apart.py", "Z = 2\n")
+
+
+def test_fingerprint_of_a_missing_notebook(tmp_path):
+    with pytest.raises(batch.BatchError, match=r"notebook n\.ipynb is missing; `make notebooks` makes it"):
+        batch.fingerprint("n", tmp_path)
+
+
+def test_one_batch_at_a_time(tmp_path):
+    hold = "import sys; from dvdgan_lib import batch; batch.hold_lock(sys.argv[1]); print('held', flush=True); input()"
+    command = [sys.executable, "-c", hold, str(tmp_path)]
+    with subprocess.Popen(command, cwd=batch.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(batch.BatchError, match=rf"Another batch \(process {other.pid}\) is at work"):
+            batch.hold_lock(str(tmp_path))
+        other.kill()
+        other.wait()
+        batch.hold_lock(str(tmp_path))  # the killed process left no lock behind
+
+
+def test_progress_times_a_training_by_its_own_pace(tmp_path):
+    home = tmp_path / "laptop"
+    train = batch.Step("train", "kinetics600_64x64_12f", hours=10.0)
+    draw = batch.Step("artefact", "figure_04", hours=0.5)
+    states = [(batch.Step("data", train.target), "done"), (train, "running"), (draw, "waiting")]
+    progress = batch_report.Progress(lambda: states, home)
+    folder = home / train.target
+    folder.mkdir(parents=True)
+    (folder / "experiment.json").write_text(json.dumps({"steps": 1000}))
+    (folder / "metrics.jsonl").write_text('{"step": 100}\n')
+    assert progress.line(0.0, states).endswith(
+        "1 of 3 steps done; now train kinetics600_64x64_12f: step 100 of 1,000; about 9 h 30 min left"
+    )
+    (folder / "metrics.jsonl").write_text('{"step": 100}\n{"step": 200, "g_loss": 1.0}\n{"step": 3')
+    assert progress.line(360.0, states).endswith("step 200 of 1,000; about 1 h 18 min left")  # 800 steps at 3.6 s, draw
+
+
+def test_failures_name_the_cell_and_the_error(tmp_path):
+    source = '# %% tags=["parameters"]\nseed = 0\n\n# %%\n# Divide.\nprint("before")\n1 / seed\n\n# %%\nprint("never")\n'
+    notebook, executed, log = (str(tmp_path / name) for name in ("n.ipynb", "executed.ipynb", "n.log"))
+    nbformat.write(jupytext.reads(source, fmt="py:percent"), notebook)
+    with open(log, "w") as file:
+        command = [sys.executable, "-m", "papermill", notebook, executed, "-p", "seed", "0", "-k", "python3"]
+        run = subprocess.run([*command, "--language", "python"], stdout=file, stderr=file, check=False)
+    assert run.returncode != 0
+    (tmp_path / "train.log").write_text("step 3\nout of memory\n")
+    report = batch_report.failures([("artefact figure_04", [executed, log]), ("train k_1", [str(tmp_path / "train.log")])])
+    assert "2 of the batch's steps failed" in report
+    assert "artefact figure_04: code cell 2 (# Divide.)\n    ZeroDivisionError: division by zero" in report
+    assert f"executed notebook: {executed}" in report
+    assert "train k_1: the end of its log" in report
+    assert "    out of memory" in report
+
+
+def test_a_notebook_that_left_no_error_is_reported_by_its_log(tmp_path):
+    (tmp_path / "n.log").write_text("Kernel died\n")
+    report = batch_report.failures([("artefact figure_04", [str(tmp_path / "n.ipynb"), str(tmp_path / "n.log")])])
+    assert "Kernel died" in report

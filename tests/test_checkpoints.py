@@ -1,0 +1,192 @@
+"""Checkpoints that come back exactly or not at all, and exported models."""
+
+import dataclasses
+import json
+import logging
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dvdgan_lib import experiments
+from dvdgan_lib.checkpoints import (
+    CheckpointError,
+    Checkpoints,
+    export,
+    load_generator,
+    write_atomically,
+)
+
+
+def numbers():
+    return iter(grain.MapDataset.range(100).seed(0).shuffle().repeat().batch(2).to_iter_dataset())
+
+
+def state(step):
+    rng = np.random.default_rng(step)
+    return {"weights": jnp.asarray(rng.normal(size=5000), jnp.float32), "step": jnp.asarray(step, jnp.int32)}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A folder with checkpoints of steps 2 and 4, and the batches that followed each."""
+    checkpoints, data, following = Checkpoints(tmp_path / "checkpoints"), numbers(), {}
+    for step in (2, 4):
+        next(data)
+        checkpoints.save(step, state(step), data)
+        following[step] = next(data)
+    checkpoints.close()
+    return tmp_path / "checkpoints", following
+
+
+def assert_restored(folder, step, following, template_step=0):
+    checkpoints, data = Checkpoints(folder), numbers()
+    found, restored = checkpoints.restore(state(template_step), data)
+    assert found == step
+    jax.tree.map(np.testing.assert_array_equal, restored, state(step))
+    np.testing.assert_array_equal(next(data), following[step])
+    checkpoints.close()
+
+
+def test_newest_comes_back_with_the_next_batch(run):
+    folder, following = run
+    assert_restored(folder, 4, following)
+
+
+def test_an_empty_folder_has_nothing_to_restore(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.restore(state(0), numbers()) is None
+    assert checkpoints.steps == []
+    checkpoints.close()
+
+
+def test_the_last_two_are_kept(run):
+    folder, following = run
+    checkpoints, data = Checkpoints(folder), numbers()
+    checkpoints.save(7, state(7), data)
+    following[7] = next(data)
+    assert checkpoints.steps == [4, 7]
+    checkpoints.close()
+    assert_restored(folder, 7, following)
+
+
+def content(folder):
+    """The arrays' bytes: Orbax's largest file."""
+    return max((file for file in (folder / "state").rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+
+
+def cut_off(folder):
+    for file in (folder / "state").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip_one_bit(folder):
+    """Orbax itself reads it without a word."""
+    file = content(folder)
+    changed = bytearray(file.read_bytes())
+    changed[len(changed) // 2] ^= 0x10
+    file.write_bytes(changed)
+
+
+DAMAGES = {"cut off": cut_off, "content gone": lambda folder: content(folder).unlink(), "one bit": flip_one_bit}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_damaged_newest_is_passed_over_said_and_replaced(run, damage, caplog):
+    folder, following = run
+    damage(folder / "4")
+    with caplog.at_level(logging.WARNING):
+        assert_restored(folder, 2, following)
+    assert "Checkpoint of step 4" in caplog.text
+
+    checkpoints, data = Checkpoints(folder), numbers()
+    checkpoints.restore(state(0), data)
+    next(data)
+    checkpoints.save(4, state(4), data)
+    checkpoints.close()
+    assert_restored(folder, 4, following)
+
+
+def test_nothing_but_damaged_ones_is_an_error(run):
+    folder, _ = run
+    for step in (2, 4):
+        cut_off(folder / str(step))
+    with pytest.raises(CheckpointError, match=r"None of the checkpoints in .* \(steps 2, 4\) can be read"):
+        Checkpoints(folder).restore(state(0), numbers())
+
+
+def test_a_killed_save_leaves_the_one_before(run):
+    """Orbax writes into a folder with a temporary name, which is all that a kill leaves."""
+    folder, following = run
+    (folder / "6.orbax-checkpoint-tmp-1" / "state").mkdir(parents=True)
+    (folder / "6.orbax-checkpoint-tmp-1" / "state" / "manifest.ocdbt").write_bytes(b"half")
+    assert_restored(folder, 4, following)
+
+
+# --- Exported models --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trees():
+    rng = np.random.default_rng(0)
+    params = {"gru_0": {"reset_kernel": rng.normal(size=(3, 3, 4, 2)).astype(np.float32)}, "b": np.float32([1, 2])}
+    return params, {"final_norm": {"norm": {"mean": np.ones((12, 2), np.float32)}}}
+
+
+@pytest.fixture
+def exported(tmp_path, trees):
+    """A model with an unusual value in each part of its configuration."""
+    experiment = experiments.get("phi_crop", "smoke")
+    experiment = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, folder="my videos"))
+    path = tmp_path / "run" / "model.safetensors"
+    export(path, experiment, *trees, {"seed": 3, "steps": 7})
+    return path, experiment
+
+
+@pytest.mark.parametrize("by", ["file", "folder"])
+def test_export_comes_back(exported, trees, by):
+    path, experiment = exported
+    loaded = load_generator(path if by == "file" else path.parent)
+    assert loaded.experiment == experiment
+    jax.tree.map(np.testing.assert_array_equal, (loaded.params, loaded.standing), trees)
+    assert {"seed": 3, "steps": 7, "experiment": "phi_crop", "preset": "smoke"}.items() <= loaded.card.items()
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["config"]["model"]["phi"] == "crop"
+    assert {name: card[name] for name in loaded.card} == loaded.card
+
+
+def test_a_norm_without_statistics_comes_back_too(tmp_path, trees):
+    path = tmp_path / "model.safetensors"
+    export(path, experiments.get("norm_group", "smoke"), trees[0], {}, {})
+    assert load_generator(path).standing == {}
+
+
+def test_missing_model_is_one_sentence(tmp_path):
+    for path in (tmp_path, tmp_path / "no" / "model.safetensors"):
+        with pytest.raises(CheckpointError, match="There is no trained model at .*: train it first"):
+            load_generator(path)
+
+
+def test_damaged_or_foreign_model_is_one_sentence(exported, tmp_path):
+    from safetensors.numpy import save_file
+
+    path, _ = exported
+    whole = path.read_bytes()
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"x": np.ones(3)}, foreign)
+    for damaged in (whole[: len(whole) // 2], whole[:4], b"", b"\0" * 100, foreign.read_bytes()):
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match="is not a model that this library exported, or it is damaged") as error:
+            load_generator(path)
+        assert "\n" not in str(error.value)
+
+
+def test_writing_leaves_one_whole_file(tmp_path):
+    file = tmp_path / "folder" / "notes.txt"
+    write_atomically(file, "first")
+    write_atomically(file, b"second")
+    assert file.read_bytes() == b"second"
+    assert list(file.parent.iterdir()) == [file]
