@@ -61,10 +61,9 @@ class Checkpoints:
         """
         self._checkpointer.save_checkpointables(
             step,
-            {"state": state, "data": data},
+            {"state": state, "data": data, "checksums": _checksums(state)},
             force=True,
             overwrite=step in self.steps,
-            custom_metadata={"crc32": _checksums(state)},
         )
 
     @property
@@ -82,14 +81,18 @@ class Checkpoints:
         steps = self.steps
         for step in reversed(steps):
             try:
-                loaded = self._checkpointer.load_checkpointables(step, {"state": abstract, "data": data})["state"]
-                saved = (self._checkpointer.checkpointables_metadata(step).custom_metadata or {}).get("crc32", {})
-                if wrong := [path for path, crc in _checksums(loaded).items() if saved.get(path, crc) != crc]:
+                wanted = {"state": abstract, "data": data}
+                if (self.folder / str(step) / "checksums").exists():  # the first checkpoints had none
+                    wanted["checksums"] = None
+                loaded = self._checkpointer.load_checkpointables(step, wanted)
+                saved = loaded.get("checksums") or {}
+                if wrong := [path for path, crc in _checksums(loaded["state"]).items() if saved.get(path, crc) != crc]:
                     raise ValueError(f"{wrong[0]} is not what was saved")
-                return step, loaded
+                return step, loaded["state"]
             except Exception as error:  # Orbax raises many kinds for damage; each means the same here.
+                reason = str(error).partition("\n")[0][:200]  # of what can be pages
                 log.warning(
-                    "Checkpoint of step %d in %s can't be read (%s); trying the one before.", step, self.folder, error
+                    "Checkpoint of step %d in %s can't be read (%s); trying the one before.", step, self.folder, reason
                 )
         if steps:
             raise CheckpointError(

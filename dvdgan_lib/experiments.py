@@ -256,9 +256,9 @@ def _laptop(run: _Run) -> dict[str, Any]:
         "model": dataclasses.replace(model, **{key: value for key, value in run.model.items()}),
         "data": DataConfig(data, 1),
         "training": TrainingConfig(
-            steps=1_500,
-            batch_size=16 if run.num_frames < 48 else 8,
-            g_learning_rate=2e-4,
+            steps=1_600,
+            batch_size=8,
+            g_learning_rate=4e-4,
             d_learning_rate=4e-4,
             ema_decay=0.99,
             ema_start=200,

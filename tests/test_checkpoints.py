@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import shutil
 
 import grain
 import jax
@@ -18,6 +19,9 @@ from dvdgan_lib.checkpoints import (
     load_generator,
     write_atomically,
 )
+
+# Orbax leaves coroutines behind where reading fails; that they were never awaited is said when they are collected.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def numbers():
@@ -100,13 +104,23 @@ def test_damaged_newest_is_passed_over_said_and_replaced(run, damage, caplog):
     damage(folder / "4")
     with caplog.at_level(logging.WARNING):
         assert_restored(folder, 2, following)
-    assert "Checkpoint of step 4" in caplog.text
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == "dvdgan_lib.checkpoints"]
+    assert "Checkpoint of step 4" in warning
+    assert "\n" not in warning
+    assert len(warning) < 500
 
     checkpoints, data = Checkpoints(folder), numbers()
     checkpoints.restore(state(0), data)
-    next(data)
+    next(data), next(data)
     checkpoints.save(4, state(4), data)
     checkpoints.close()
+    assert_restored(folder, 4, following)
+
+
+def test_a_checkpoint_without_checksums_is_read_as_it_is(run):
+    """The first ones had none."""
+    folder, following = run
+    shutil.rmtree(folder / "4" / "checksums")
     assert_restored(folder, 4, following)
 
 
@@ -166,7 +180,7 @@ def test_a_norm_without_statistics_comes_back_too(tmp_path, trees):
 
 def test_missing_model_is_one_sentence(tmp_path):
     for path in (tmp_path, tmp_path / "no" / "model.safetensors"):
-        with pytest.raises(CheckpointError, match="There is no trained model at .*: train it first"):
+        with pytest.raises(CheckpointError, match=r"There is no trained model at .*: train it first"):
             load_generator(path)
 
 

@@ -20,9 +20,7 @@ def naive(x, kernel, strides):
     padding = [same_padding(x.shape[i + 1], kernel.shape[i], strides[i]) for i in range(3)]
     x = np.pad(np.asarray(x, np.float64), [(0, 0), *padding, (0, 0)])
     kt, kh, kw = kernel.shape[:3]
-    out = np.empty(
-        (x.shape[0], *[(x.shape[i + 1] - kernel.shape[i]) // strides[i] + 1 for i in range(3)], kernel.shape[4])
-    )
+    out = np.empty((x.shape[0], *[(x.shape[i + 1] - kernel.shape[i]) // strides[i] + 1 for i in range(3)], kernel.shape[4]))
     for t, h, w in np.ndindex(out.shape[1:4]):
         t0, h0, w0 = t * strides[0], h * strides[1], w * strides[2]
         out[:, t, h, w] = np.tensordot(

@@ -1,5 +1,7 @@
 """What an update changes and what it must leave alone, the moving average, and the draws."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -65,7 +67,7 @@ def test_update_of_d_changes_only_d(tiny_state, after_d):
 
 
 def test_update_of_g_changes_only_g_its_average_and_the_step(steps):
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in itertools.pairwise(steps):
         assert changed(before, after) == {"g_params", "g_vectors", "g_opt", "ema", "step"}
         assert after.step == before.step + 1
 
@@ -93,10 +95,8 @@ def test_average_follows_its_recursion_from_the_start_step_on(tiny, steps):
     assert (tiny.training.ema_start, tiny.training.ema_decay) == (2, 0.9)
     average = steps[0].ema
     for number, state in enumerate(steps[1:], start=1):
-        if number <= 2:
-            average = state.g_params
-        else:
-            average = jax.tree.map(lambda a, w: 0.9 * a + 0.1 * w, average, state.g_params)
+        keep = 0.0 if number <= 2 else 0.9
+        average = jax.tree.map(lambda a, w, keep=keep: keep * a + (1 - keep) * w, average, state.g_params)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), state.ema, average)
     assert "ema" in changed(steps[4], steps[4]._replace(ema=steps[4].g_params)), "the average lags behind"
 

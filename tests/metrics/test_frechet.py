@@ -84,9 +84,7 @@ def test_fvd_reads_logits_and_fid_reads_avgpool():
     one = random_features(0, 20)
     other = random_features(1, 20, pool=one.pool)  # They differ in the logits alone.
     fvd, fid = frechet_video_distance(one, other), frechet_inception_distance(one, other)
-    assert fvd.value == pytest.approx(
-        frechet_distance(*mean_and_covariance(one.logits), *mean_and_covariance(other.logits))
-    )
+    assert fvd.value == pytest.approx(frechet_distance(*mean_and_covariance(one.logits), *mean_and_covariance(other.logits)))
     assert fvd.value > 1
     assert fid.value == pytest.approx(0, abs=1e-3)
     assert (fvd.name, fvd.features) == ("FVD (I3D-K400 logits)", "400 logits")

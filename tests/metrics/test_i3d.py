@@ -154,9 +154,7 @@ def test_preprocess_squashes_to_the_input_range():
     np.testing.assert_allclose(out[:, 1], 1, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("window", "strides"), [((3, 3, 3), (1, 1, 1)), ((1, 3, 2), (1, 1, 1)), ((2, 2, 2), (2, 2, 2))]
-)
+@pytest.mark.parametrize(("window", "strides"), [((3, 3, 3), (1, 1, 1)), ((1, 3, 2), (1, 1, 1)), ((2, 2, 2), (2, 2, 2))])
 def test_max_pool_is_the_native_one(window, strides):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 1, 4, 3)) - 5, jnp.float32)
     native = lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *strides, 1), "SAME")

@@ -72,9 +72,7 @@ def test_splits():
         inception_score(features_of(logits), splits=7)
 
 
-@pytest.mark.parametrize(
-    "probabilities", [np.zeros((0, 3)), np.ones(3), np.ones((2, 3)), [[0.5, np.nan]], [[1.5, -0.5]]]
-)
+@pytest.mark.parametrize("probabilities", [np.zeros((0, 3)), np.ones(3), np.ones((2, 3)), [[0.5, np.nan]], [[1.5, -0.5]]])
 def test_what_is_no_probability(probabilities):
     with pytest.raises(ValueError, match="Class probabilities must be"):
         inception_score_of(probabilities)

@@ -1,0 +1,73 @@
+"""The cache's place, the settings of a process, and presets that don't fit the machine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from dvdgan_lib import devices
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_cache_is_where_the_user_says_or_in_the_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("DVDGAN_CACHE", str(tmp_path / "here"))
+    assert devices.cache_dir() == tmp_path / "here"
+    monkeypatch.delenv("DVDGAN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert devices.cache_dir() == tmp_path / "caches" / "dvdgan_lib"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert devices.cache_dir() == tmp_path / ".cache" / "dvdgan_lib"
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_setup_turns_the_compilation_cache_on_unless_the_user_has_one(own, tmp_path):
+    """In a process of its own, and one that still computes after a second call."""
+    code = (
+        "import jax; from dvdgan_lib import devices; devices.setup(); devices.setup(); "
+        "print(jax.config.jax_compilation_cache_dir, float(jax.jit(lambda x: x + 1)(1.0)))"
+    )
+    environment = os.environ | {"DVDGAN_CACHE": str(tmp_path / "ours")}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    if own:
+        environment["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path / "theirs")
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == [str(tmp_path / ("theirs" if own else "ours/xla")), "2.0"]
+
+
+@pytest.mark.parametrize("preset", ["colab", "paper"])
+def test_large_presets_are_refused_on_a_cpu_unless_told_to(monkeypatch, preset):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    with pytest.raises(devices.WrongDeviceError, match=f"{preset}.*needs an accelerator.*laptop.*allow") as error:
+        devices.check_device(preset)
+    assert "\n" not in str(error.value)
+    assert devices.check_device(preset, allow_cpu=True) is None
+
+
+@pytest.mark.parametrize("preset", ["smoke", "laptop"])
+def test_small_presets_fit_a_cpu(monkeypatch, preset):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    assert devices.check_device(preset) is None
+
+
+def test_an_accelerator_is_offered_the_larger_preset(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert "TPU" in devices.check_device("laptop")
+    assert "colab" in devices.check_device("laptop")
+    assert devices.check_device("colab") is None
+
+
+def test_batches_are_split_and_weights_repeated():
+    mesh = devices.mesh()
+    assert mesh.size == jax.device_count()
+    batch = np.arange(4 * jax.device_count())
+    split = jax.device_put(batch, devices.batch_sharding(mesh))
+    assert {shard.data.shape for shard in split.addressable_shards} == {(4,)}
+    whole = jax.device_put(batch, devices.replicated(mesh))
+    assert {shard.data.shape for shard in whole.addressable_shards} == {batch.shape}

@@ -1,0 +1,136 @@
+"""The runs against what the paper says, and what presets may and may not change."""
+
+import dataclasses
+import json
+
+import pytest
+
+from dvdgan_lib import data, discriminators, experiments, layers
+
+EVERY = [(name, preset) for name in experiments.NAMES for preset in experiments.PRESETS]
+
+# Name: resolution, frames, stride, data, classes, conditioning frames (Table 1-4, B.4).
+PAPER = {
+    "kinetics600_64x64_12f": (64, 12, 2, "kinetics600", 600, 0),
+    "kinetics600_128x128_12f": (128, 12, 2, "kinetics600", 600, 0),
+    "kinetics600_256x256_12f": (256, 12, 2, "kinetics600", 600, 0),
+    "kinetics600_64x64_48f": (64, 48, 2, "kinetics600", 600, 0),
+    "kinetics600_128x128_48f": (128, 48, 2, "kinetics600", 600, 0),
+    "kinetics600_64x64_16f_stride1": (64, 16, 1, "kinetics600", 600, 0),
+    "ucf101_128x128_16f": (128, 16, 1, "ucf101", 101, 0),
+    "bair_fp_64x64_1to15": (64, 15, 1, "bair", 1, 1),
+    "kinetics600_fp_64x64_5to11": (64, 11, 1, "kinetics600", 1, 5),
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_paper_preset_is_the_papers(name):
+    e = experiments.get(name, "paper")
+    m = e.model
+    found = (m.resolution, m.num_frames, e.data.stride, e.data.name, m.num_classes, m.conditioning_frames)
+    assert found == PAPER[name]
+    assert m.ch == (128 if m.resolution == 64 else 96)
+    assert (m.k, m.phi, m.norm, m.latent_dim, m.embedding_dim) == (8, "pool2", "batch", 120, 120)
+    assert m.spatial_discriminator
+    assert m.temporal_discriminator
+    t = e.training
+    assert (t.batch_size, t.g_learning_rate, t.d_learning_rate, t.d_updates) == (512, 1e-4, 5e-4, 2)  # B.3
+    assert (t.ema_decay, t.ema_start) == (0.9999, 20_000)
+    assert t.steps == (1_000_000 if "_fp_" in name else 300_000)  # section 4
+
+
+def test_widths_are_those_that_b_2_prints():
+    assert experiments.G_WIDTHS[64] == (8, 8, 8, 4, 2)
+    assert experiments.G_WIDTHS[128] == (8, 8, 8, 4, 2, 1)
+    assert experiments.D_WIDTHS[64] == (2, 4, 8, 16, 16)
+    assert experiments.D_WIDTHS[128] == (1, 2, 4, 8, 16, 16)
+    for resolution, widths in experiments.G_WIDTHS.items():
+        assert 4 * 2 ** (len(widths) - 1) == resolution, "G doubles 4x4 once a group"
+        assert len(experiments.D_WIDTHS[resolution]) == len(widths)
+
+
+@pytest.mark.parametrize(("name", "preset"), EVERY)
+def test_every_run_exists_at_every_size_and_says_what_it_is(name, preset):
+    e = experiments.get(name, preset)
+    assert (e.name, e.preset) == (name, preset)
+    assert e == experiments.get(name, preset)
+    assert name in e.describe()
+    assert e.cost.hardware in e.describe()
+    assert json.loads(e.to_json())["model"]["num_frames"] == e.model.num_frames
+    assert e.model.norm in layers.NORMS
+    assert e.model.phi in discriminators.PHI
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        e.model.ch = 1
+
+
+@pytest.mark.parametrize(("name", "preset"), EVERY)
+def test_presets_scale_size_but_never_t_c_k_or_what_is_ablated(name, preset):
+    paper, here = experiments.get(name, "paper").model, experiments.get(name, preset).model
+    sizes = {"resolution", "ch", "num_classes"}
+    kept = {f.name for f in dataclasses.fields(here)} - sizes
+    assert {f: getattr(here, f) for f in kept} == {f: getattr(paper, f) for f in kept}
+    if name.startswith("phi_") and preset != "smoke":
+        assert here.resolution >= 32, "phi's ablation needs something to downsample"
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        *[(f"phi_{kind}", "phi", kind) for kind in ("pool2", "pool4", "identity", "crop")],
+        *[(f"k_{k}", "k", k) for k in (1, 2, 8, 10)],
+        *[(f"norm_{kind}", "norm", kind) for kind in ("group", "layer", "instance", "none")],
+        ("norm_over_time", "norm", "batch_over_time"),
+        ("no_final_norm", "final_norm", False),
+        ("no_block_norm", "block_norm", False),
+        ("biggan_deep", "blocks", "biggan_deep"),
+        ("no_ds", "spatial_discriminator", False),
+        ("no_dt", "temporal_discriminator", False),
+    ],
+)
+@pytest.mark.parametrize("preset", experiments.PRESETS)
+def test_an_ablation_changes_one_thing(name, field, value, preset):
+    base, here = experiments.get("kinetics600_64x64_12f", preset).model, experiments.get(name, preset).model
+    assert dataclasses.replace(base, **{field: value}) == here
+
+
+@pytest.mark.parametrize("name", experiments.NAMES)
+def test_smoke_and_laptop_use_data_that_needs_no_network(name):
+    for preset in ("smoke", "laptop"):
+        e = experiments.get(name, preset)
+        if not e.model.conditioning_frames:
+            assert e.data.name in data.NAMES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "listed"),
+    [(("kinetics", "laptop"), "kinetics600_64x64_12f"), (("k_8", "huge"), "smoke, laptop, colab, paper")],
+)
+def test_unknown_names_are_answered_by_what_there_is(arguments, listed):
+    with pytest.raises(experiments.UnknownExperimentError, match=listed) as error:
+        experiments.get(*arguments)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "sentence"),
+    [
+        ("model", {"resolution": 48}, "Resolution 48"),
+        ("model", {"phi": "pool3"}, "pool3"),
+        ("model", {"k": 13}, "k = 13 of 12"),
+        ("model", {"k": 0}, "k = 0"),
+        ("model", {"spatial_discriminator": False, "temporal_discriminator": False}, "nothing is left"),
+        ("training", {"steps": 0}, "at least one step"),
+        ("training", {"batch_size": 0}, "one clip"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(part, changes, sentence):
+    e = experiments.get("kinetics600_64x64_12f")
+    e = dataclasses.replace(e, **{part: dataclasses.replace(getattr(e, part), **changes)})
+    with pytest.raises(experiments.UnknownExperimentError, match=sentence):
+        experiments.check(e)
+
+
+def test_a_seed_has_a_folder_of_its_own():
+    e = experiments.get("k_8")
+    assert experiments.seeded_name(e, 0) == "k_8"
+    assert experiments.seeded_name(e, 2) == "k_8-seed2"

@@ -1,0 +1,293 @@
+"""`train` and its command line, with a tiny run: resuming exactly, signals, damage, and what is refused."""
+
+import copy
+import dataclasses
+import json
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import mediapy
+import numpy as np
+import pytest
+
+from dvdgan_lib import devices, experiments, sampling, training
+from dvdgan_lib.checkpoints import CheckpointError, load_generator
+
+ROOT = Path(__file__).resolve().parents[1]
+NAME = "kinetics600_64x64_12f"
+
+
+def replaced(experiment, part="training", **changes):
+    return dataclasses.replace(experiment, **{part: dataclasses.replace(getattr(experiment, part), **changes)})
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tiny_updates):
+    """`train` of the tiny run, which takes the programs that this process has compiled already."""
+
+    def compiled(experiment):
+        assert (experiment.model, experiment.training.batch_size) == (tiny.model, tiny.training.batch_size)
+        updates = copy.copy(tiny_updates)
+        updates.experiment = experiment
+        return updates
+
+    def train(workdir, experiment=tiny, updates=compiled, **options):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "Updates", updates)
+            return training.train(experiment, workdir, progress=False, **options)
+
+    train.updates = compiled
+    return train
+
+
+@pytest.fixture(scope="module")
+def straight(run, tmp_path_factory):
+    """Twelve steps without a stop: the folder of the run."""
+    return run(tmp_path_factory.mktemp("straight"), steps=12).parent
+
+
+def metrics(folder):
+    """Step -> what was logged, without the time; fails where a step is there twice."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert len({line["step"] for line in lines}) == len(lines), "a step was logged twice"
+    return {line["step"]: {k: v for k, v in line.items() if k != "step" and not k.startswith("seconds")} for line in lines}
+
+
+def checkpoint_steps(folder):
+    return sorted(int(path.name) for path in (folder / "checkpoints").iterdir() if path.name.isdigit())
+
+
+def assert_same_model(one, other):
+    one, other = load_generator(one), load_generator(other)
+    jax.tree.map(np.testing.assert_array_equal, (one.params, one.standing), (other.params, other.standing))
+
+
+def test_a_run_leaves_what_it_promises(straight, tiny):
+    assert straight.name == NAME
+    logged = metrics(straight)
+    assert list(logged) == list(range(1, 13))
+    names = {"d_loss", "g_loss", "spatial_real", "spatial_fake", "temporal_real", "temporal_fake"}
+    assert all(values.keys() == names for values in logged.values())
+    assert np.isfinite([list(values.values()) for values in logged.values()]).all()
+    assert checkpoint_steps(straight) == [12]
+    assert any((straight / "tensorboard").iterdir())
+    sheets = sorted((straight / "samples").iterdir())
+    assert [sheet.name for sheet in sheets] == ["step_000004.png", "step_000008.png", "step_000012.png"]
+    assert mediapy.read_image(sheets[0]).ndim == 3
+    record = json.loads((straight / "experiment.json").read_text())
+    assert record["experiment"]["model"]["num_frames"] == tiny.model.num_frames
+
+    model = load_generator(straight)
+    assert {"seed": 0, "steps": 12}.items() <= model.card.items()
+    assert "moving shapes" in model.card["data"].lower()
+    assert model.experiment == replaced(tiny, steps=12)
+    videos = sampling.sample(straight, 2)
+    assert videos.shape == (2, 3, 16, 16, 3)
+
+
+def test_resumed_run_equals_the_straight_one(run, straight, tmp_path, caplog):
+    """Weights, moments, spectral vectors, data order and draws: all come back, to the last bit."""
+    run(tmp_path, steps=2)
+    with caplog.at_level(logging.INFO):
+        model = run(tmp_path, steps=4)
+    assert "Going on from step 2" in caplog.text
+    wanted = metrics(straight)
+    assert metrics(model.parent) == {step: wanted[step] for step in range(1, 5)}
+    whole = run(tmp_path / "whole", steps=4)
+    assert_same_model(model, whole)
+    assert checkpoint_steps(model.parent) == [2, 4]
+
+
+def test_seeds_differ_and_have_folders_of_their_own(run, straight, tmp_path):
+    other = run(tmp_path, steps=1, seed=3).parent
+    assert other.name == f"{NAME}-seed3"
+    assert metrics(other)[1] != metrics(straight)[1]
+
+
+def test_a_finished_run_started_again_only_exports(run, tmp_path):
+    model = run(tmp_path, steps=2)
+    before = metrics(model.parent)
+    model.unlink()
+    assert run(tmp_path, steps=2) == model
+    assert metrics(model.parent) == before
+    assert model.exists()
+
+
+def test_damaged_newest_checkpoint_is_passed_over(run, straight, tmp_path, caplog, tiny):
+    folder = run(tmp_path, replaced(tiny, checkpoint_minutes=0.0), steps=3).parent
+    assert checkpoint_steps(folder) == [2, 3]
+    for file in Path(folder / "checkpoints" / "3").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:7])
+    with caplog.at_level(logging.INFO):
+        run(tmp_path, steps=4)
+    assert "Checkpoint of step 3" in caplog.text
+    assert "Going on from step 2" in caplog.text
+    wanted = metrics(straight)
+    assert metrics(folder) == {step: wanted[step] for step in range(1, 5)}
+
+
+def test_a_line_cut_off_by_a_kill_is_dropped(run, straight, tmp_path):
+    folder = run(tmp_path, steps=2).parent
+    with (folder / "metrics.jsonl").open("a") as opened:
+        opened.write('{"step": 3, "d_loss": 1.0}\n{"step": 4, "d_lo')
+    run(tmp_path, steps=4)
+    wanted = metrics(straight)
+    assert metrics(folder) == {step: wanted[step] for step in range(1, 5)}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(run, tmp_path, tiny, value):
+    def diverging(experiment):
+        updates = run.updates(experiment)
+        update_g = updates.update_g
+
+        def broken(state):
+            state, metrics = update_g(state)
+            return state, {"g_loss": value if state.step == 3 else metrics["g_loss"]}
+
+        updates.update_g = broken
+        return updates
+
+    with pytest.raises(training.TrainingDivergedError, match=r"step 3 is .* good checkpoint is step 2") as e:
+        run(tmp_path, replaced(tiny, checkpoint_minutes=0.0), diverging)
+    assert "\n" not in str(e.value)
+    folder = training.run_folder(tiny, tmp_path)
+    assert checkpoint_steps(folder) == [1, 2]
+    assert list(metrics(folder)) == [1, 2]
+
+
+def test_going_on_with_another_configuration_is_refused(run, tmp_path, tiny):
+    folder = run(tmp_path, steps=1).parent
+    with pytest.raises(CheckpointError, match=r"training.d_learning_rate: 0.0004 then, 0.01 now") as error:
+        run(tmp_path, replaced(tiny, d_learning_rate=0.01))
+    assert "\n" not in str(error.value)
+    with pytest.raises(CheckpointError, match=r"model.phi: pool2 then, crop now"):
+        run(tmp_path, replaced(tiny, "model", phi="crop"))
+    assert list(metrics(folder)) == [1]
+    # What does not change what a step computes is free.
+    run(tmp_path, replaced(tiny, steps=2, log_every=2, sample_every=3, checkpoint_minutes=1.0))
+    assert list(metrics(folder)) == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["bair_fp_64x64_1to15", "biggan_deep"])
+def test_what_is_not_built_is_refused(name, tmp_path):
+    with pytest.raises(experiments.UnknownExperimentError, match=f"{name} .*"):
+        training.train(experiments.get(name, "smoke"), tmp_path)
+
+
+# --- The command line -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["no_such_run"], "There is no experiment 'no_such_run'; the experiments are kinetics600_64x64_12f"),
+        ([NAME, "--preset", "huge"], "There is no preset 'huge'; the presets are smoke"),
+        ([NAME, "--preset", "colab"], "needs an accelerator"),
+        ([NAME, "--preset", "paper"], "needs an accelerator"),
+        ([NAME, "--steps", "0"], "at least one step"),
+        ([NAME, "--preset", "smoke", "--data-dir", "{tmp}"], "{tmp}"),
+        ([NAME, "--preset", "smoke", "--data-dir", "{tmp}/nowhere"], "{tmp}/nowhere"),
+    ],
+)
+def test_mistakes_are_one_sentence_on_stderr(arguments, sentence, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    workdir, videos = tmp_path / "runs", tmp_path / "videos"
+    videos.mkdir()
+    arguments = [argument.replace("{tmp}", str(videos)) for argument in arguments]
+    assert training.main([*arguments, "--workdir", str(workdir)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert sentence.replace("{tmp}", str(videos)) in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert not workdir.exists(), "nothing is begun"
+
+
+def test_a_bug_is_not_taken_for_a_mistake(monkeypatch, tmp_path):
+    def broken(*_, **__):
+        raise RuntimeError("XLA fell over")
+
+    monkeypatch.setattr(training, "train", broken)
+    with pytest.raises(RuntimeError, match="XLA fell over"):
+        training.main([NAME, "--workdir", str(tmp_path)])
+
+
+COMMAND = """
+import pickle, sys
+from dvdgan_lib import experiments, training
+experiment = pickle.load(open(sys.argv.pop(1), "rb"))
+experiments.get = lambda name, preset: experiment
+sys.exit(training.main(sys.argv[1:]))
+"""
+
+
+def start(workdir, experiment):
+    """The command in a process of its own, with the tiny run for the one that it names."""
+    pickled = workdir / "experiment.pickle"
+    pickled.write_bytes(pickle.dumps(experiment))
+    command = [sys.executable, "-c", COMMAND, str(pickled), NAME, "--workdir", str(workdir), "--steps", "100000"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, cwd=workdir, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process, condition, seconds=240):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_sigterm_saves_and_sigkill_loses_nothing_saved(run, straight, tmp_path, tiny, caplog):
+    """One run: SIGTERM; resumed, SIGKILL; resumed, to the end. Its every step equals that of the straight run."""
+    folder, log = training.run_folder(tiny, tmp_path), training.run_folder(tiny, tmp_path) / "metrics.jsonl"
+
+    # Saves by the clock only, in ten minutes: the checkpoint is SIGTERM's own.
+    process = start(tmp_path, replaced(tiny, checkpoint_minutes=10.0, sample_every=1000))
+    wait_for(process, lambda: log.exists() and log.read_text().count("\n") >= 2)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 143, err
+    (stopped,) = checkpoint_steps(folder)
+    assert stopped == max(metrics(folder))
+    assert f"Stopped by SIGTERM at step {stopped} of 100000" in err
+    assert "Traceback" not in err
+    assert out == ""
+
+    # A checkpoint a step: killed in the midst of saving, most of the time.
+    process = start(tmp_path, replaced(tiny, checkpoint_minutes=0.0, sample_every=1000))
+    wait_for(process, lambda: max(checkpoint_steps(folder)) >= stopped + 2)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    saved = max(checkpoint_steps(folder))
+
+    with caplog.at_level(logging.INFO):
+        run(tmp_path, steps=saved + 2)
+    assert f"Going on from step {saved}" in caplog.text
+    found, wanted = metrics(folder), metrics(straight)
+    assert list(found) == list(range(1, saved + 3))
+    for step in wanted.keys() & found.keys():
+        assert found[step] == wanted[step], step
+
+
+def test_the_machine_is_set_up_before_anything_is_compiled(monkeypatch, tiny, tmp_path):
+    called = []
+
+    def updates(_):
+        called.append("updates")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(devices, "setup", lambda: called.append("setup"))
+    monkeypatch.setattr(training, "Updates", updates)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(tiny, tmp_path)
+    assert called == ["setup", "updates"]
