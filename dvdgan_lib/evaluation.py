@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -37,42 +38,50 @@ def untrained(experiment: Experiment, seed: int = 0) -> TrainedGenerator:
     return TrainedGenerator(experiment, params, standing_statistics(experiment, params), {}, path="untrained")
 
 
+def _held_out(experiment: Experiment, n: int) -> np.ndarray:
+    return data.first_clips(load_source(experiment, "test"), n)[0]
+
+
+# What anchors the scale, by name: (experiment, N) -> uint8 [N, T, H, W, 3]. Nothing generated can expect to do better than
+# held-out real clips.
+BASELINES: dict[str, Callable[[Experiment, int], np.ndarray]] = {
+    "held_out": _held_out,
+    "blurred": lambda experiment, n: blurred(_held_out(experiment, n)),
+    "untrained": lambda experiment, n: sample(untrained(experiment), n),
+}
+
+
 def evaluate(
     generator: TrainedGenerator,
     cache: epath.PathLike,
     seed: int = 0,
     num_clips: int | None = None,
-    baselines: bool = False,
+    baselines: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Measures a model against its training data, as the paper does (section 2.4, footnote 3).
 
-    Real statistics come from N training clips and the samples from N draws, where the paper takes all training clips. The
-    baselines are held-out clips (nothing generated can expect to do better), the same blurred, and samples of the untrained
-    generator.
+    Real statistics come from N training clips and the samples from N draws, where the paper takes all training clips.
 
     Args:
       generator: from `checkpoints.load_generator`.
       cache: a folder for I3D features, keyed by what they were computed of.
       seed: of the samples; classes are drawn uniformly.
       num_clips: N; None takes the experiment's.
-      baselines: measure those too (three more sets of N clips).
+      baselines: which of BASELINES to measure too, each another N clips.
 
     Returns:
-      {"samples": {metric: {"name", "value", "text", ...}}, "held_out": ..., "blurred": ..., "untrained": ..., and what it
-      was measured on}.
+      {"samples": {metric: {"name", "value", "text", ...}}, the same for each baseline, and what it was measured on}.
     """
     experiment = generator.experiment
     n = num_clips or experiment.evaluation.num_clips
     source = load_source(experiment, "train")
     real = metrics.features_cached(data.first_clips(source, n)[0], cache, "real-train")
     sets = {"samples": sample(generator, n, seed=seed)}
-    if baselines:
-        held_out = data.first_clips(load_source(experiment, "test"), n)[0]
-        sets |= {
-            "held_out": held_out,
-            "blurred": blurred(held_out),
-            "untrained": sample(untrained(experiment), n, seed=seed),
-        }
+    for name in baselines:
+        if name not in BASELINES:
+            raise ValueError(f"There is no baseline {name!r}; there are {', '.join(BASELINES)}.")
+        sets[name] = BASELINES[name](experiment, n)
+    commit, dirty = git_commit()
     result: dict[str, Any] = {
         "experiment": experiment.name,
         "preset": experiment.preset,
@@ -81,7 +90,7 @@ def evaluate(
         "data": source.description,
         "clip": [experiment.model.num_frames, experiment.model.resolution, experiment.model.resolution],
         "model": generator.card | {"file": epath.Path(generator.path).name},
-        "commit": "-dirty".join([git_commit()[0], ""]) if git_commit()[1] else git_commit()[0],
+        "commit": commit + ("-dirty" if dirty else ""),
     }
     for name, videos in sets.items():
         fake = metrics.features_cached(videos, cache, name)

@@ -80,16 +80,18 @@ def picture(image: np.ndarray, title: str, caption: str, row_labels: Sequence[st
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str, caption: str, width: float = 11.0) -> Figure:
     """A table as a figure: a title, a header, rows, a caption."""
-    figure = plt.figure(figsize=(width, 1.5 + 0.42 * len(rows)), layout="constrained")
+    figure = plt.figure(figsize=(width, 1.2 + 0.32 * (len(rows) + 2)), layout="constrained")
     axes = figure.add_subplot()
     axes.axis("off")
     drawn = axes.table([list(row) for row in rows], colLabels=list(columns), loc="center", cellLoc="center")
     drawn.auto_set_font_size(False)
     drawn.set_fontsize(9)
-    drawn.scale(1, 1.6)
     drawn.auto_set_column_width(list(range(len(columns))))
+    lines = 1 + max(column.count("\n") for column in columns)
+    unit = 1 / (len(rows) + lines)
     for (row, _), cell in drawn.get_celld().items():
         cell.set_linewidth(0.4)
+        cell.set_height(unit * (lines if row == 0 else 1))
         if row == 0:
             cell.set_text_props(weight="bold")
             cell.set_facecolor("0.93")

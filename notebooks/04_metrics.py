@@ -37,7 +37,7 @@ seed = 0
 workdir = "runs"
 model = ""  # a model.safetensors or its folder; empty takes the run's own, or for laptop the one in pretrained/
 num_clips = 0  # clips on each side; 0 takes the preset's number
-baselines = False  # measure held-out, blurred and untrained clips too (three times as long again)
+baselines = ""  # of held_out,blurred,untrained: measure these too (each as long again as the samples)
 
 # %%
 from matplotlib import pyplot as plt
@@ -68,7 +68,9 @@ print(generator.path, generator.card, sep="\n")
 
 # %%
 cache = f"{workdir}/cache/features"
-result = evaluation.evaluate(generator, cache, seed=seed, num_clips=num_clips or None, baselines=baselines)
+result = evaluation.evaluate(
+    generator, cache, seed=seed, num_clips=num_clips or None, baselines=baselines.split(",") if baselines else ()
+)
 evaluation.save_evaluation(result, folder / "evaluation.json")
 for group in ("samples", "held_out", "blurred", "untrained"):
     for measured in result.get(group, {}).values():

@@ -1,0 +1,85 @@
+"""The whole way from nothing, at smoke size: data, two trained models, evaluation, every artefact, all notebooks."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import papermill
+import pytest
+
+from dvdgan_lib import batch, experiments
+from dvdgan_lib.checkpoints import load_generator
+from dvdgan_lib.sampling import sample
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN = "kinetics600_64x64_12f"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A copy of the repository in which `make reproduce PRESET=smoke` has run; it shares our environment."""
+    folder = tmp_path_factory.mktemp("smoke")
+    for name in ("Makefile", "Snakefile", "profiles", "requirements.lock", "pyproject.toml", "dvdgan_lib", "notebooks"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "said").write_text(reproduce(folder))
+    return folder
+
+
+def reproduce(folder):
+    """Runs the batch; -o keeps make from installing into the environment that these tests run in."""
+    command = ["make", "-o", ".venv/installed-requirements.lock", "reproduce", "PRESET=smoke"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1500
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    return done.stdout
+
+
+def test_every_artefact_is_there_with_its_provenance(made):
+    for artefact in batch.ARTEFACTS:
+        files = {path.suffix: path for path in (made / "runs/smoke/artefacts").glob(f"{artefact}.*")}
+        assert {".png", ".pdf", ".json"} <= files.keys()
+        assert files[".png"].stat().st_size > 5000
+        record = json.loads(files[".json"].read_text())
+        assert record["parameters"]["preset"] == "smoke"
+        assert "stand-in" in record["caption"]  # named where its numbers or pictures appear
+        assert all(model["steps"] == 4 and "stand-in" in model["data"] for model in record["models"])
+
+
+def test_table_1_keeps_the_paper_and_ours_in_columns_of_their_own(made):
+    header, _, paper, ours, *_ = (made / "runs/smoke/artefacts/table_1.md").read_text().splitlines()
+    columns, paper, ours = ([cell.strip() for cell in line.split("|")[1:-1]] for line in (header, paper, ours))
+    assert not any(a and b for a, b in zip(paper[3:], ours[3:], strict=True))
+    assert all("K400" in column for column, number in zip(columns[3:], ours[3:], strict=True) if number)
+    measured = json.loads((made / f"runs/smoke/{RUN}/evaluation.json").read_text())["samples"]
+    assert f"{measured['fvd']['value']:.2f}" in ours
+
+
+def test_trained_model_samples_the_same_videos_again(made):
+    generator = load_generator(made / f"runs/smoke/{RUN}")
+    videos = sample(generator, 3, seed=5)
+    assert videos.shape == (3, 12, 16, 16, 3)
+    np.testing.assert_array_equal(videos, sample(generator, 3, seed=5))
+    assert generator.experiment == experiments.get(RUN, "smoke")
+
+
+def test_second_run_has_nothing_to_do(made):
+    assert "Nothing to be done" in reproduce(made)
+
+
+def test_training_notebook_shows_the_run(made):
+    """Also that the run, trained by the batch, is the one that the notebook finds: it has no step left to make."""
+    output = made / "runs/03_train.ipynb"
+    papermill.execute_notebook(
+        made / "notebooks/03_train.ipynb", output, {"preset": "smoke"}, cwd=made, kernel_name="python3", progress_bar=False
+    )
+    text = output.read_text()
+    assert "image/png" in text
+    assert "video" in text
