@@ -256,11 +256,11 @@ def _laptop(run: _Run) -> dict[str, Any]:
         "model": dataclasses.replace(model, **{key: value for key, value in run.model.items()}),
         "data": DataConfig(data, 1),
         "training": TrainingConfig(
-            steps=1_600,
+            steps=2_400,
             batch_size=8,
             g_learning_rate=4e-4,
             d_learning_rate=4e-4,
-            ema_decay=0.99,
+            ema_decay=0.995,
             ema_start=200,
             checkpoint_minutes=5.0,
             sample_every=100,

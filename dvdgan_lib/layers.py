@@ -47,9 +47,7 @@ def init_spectral_vectors(params: Params, key: jax.Array) -> dict[str, jax.Array
     return {path: _unit(jax.random.normal(k, w.shape[-1:])) for k, (path, w) in zip(keys, weights.items(), strict=True)}
 
 
-def spectral_normalize(
-    params: Params, vectors: dict[str, jax.Array], update: bool
-) -> tuple[Params, dict[str, jax.Array]]:
+def spectral_normalize(params: Params, vectors: dict[str, jax.Array], update: bool) -> tuple[Params, dict[str, jax.Array]]:
     """Divides each weight by an estimate of its largest singular value (B.3; Miyato et al. 2018, algorithm 1).
 
     One step of power iteration, v = W u / |W u| and u' = W'v / |W'v|, gives sigma = v' W u'. The gradient goes through W

@@ -64,9 +64,7 @@ def mean_and_covariance(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, centred.T @ centred / (len(features) - 1)
 
 
-def frechet_distance(
-    mean_1: np.ndarray, covariance_1: np.ndarray, mean_2: np.ndarray, covariance_2: np.ndarray
-) -> float:
+def frechet_distance(mean_1: np.ndarray, covariance_1: np.ndarray, mean_2: np.ndarray, covariance_2: np.ndarray) -> float:
     """Squared Fréchet (2-Wasserstein) distance of two Gaussians, from means [D] and covariances [D, D].
 
     (S_1 S_2)^(1/2) has the trace of (R S_2 R)^(1/2), where R is the symmetric root of S_1. R S_2 R is symmetric too, so

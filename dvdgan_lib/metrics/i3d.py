@@ -215,9 +215,7 @@ class I3DFeatures:
         """Refuse arrays of other shapes, and values that are not finite."""
         shapes = self.logits.shape, self.pool.shape
         if shapes != ((len(self.logits), NUM_CLASSES), (len(self.logits), NUM_POOL_FEATURES)):
-            raise ValueError(
-                f"I3D features are logits [N, {NUM_CLASSES}] and pool [N, {NUM_POOL_FEATURES}], got {shapes}."
-            )
+            raise ValueError(f"I3D features are logits [N, {NUM_CLASSES}] and pool [N, {NUM_POOL_FEATURES}], got {shapes}.")
         if not (np.isfinite(self.logits).all() and np.isfinite(self.pool).all()):
             raise ValueError("The I3D features hold values that are not finite.")
 

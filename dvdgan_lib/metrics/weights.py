@@ -54,9 +54,7 @@ def unpickle_arrays(data: bytes) -> Any:
     except WeightsError:
         raise
     except Exception as error:  # A damaged pickle raises almost any type.
-        raise WeightsError(
-            f"The pickle of weights cannot be read ({error}); get it again with `{_REINSTALL}`."
-        ) from error
+        raise WeightsError(f"The pickle of weights cannot be read ({error}); get it again with `{_REINSTALL}`.") from error
 
 
 def flatten(tree: dict, prefix: str = "") -> dict[str, np.ndarray]:
@@ -97,9 +95,7 @@ def i3d_kinetics_400_path() -> Path:
     return Path(str(distribution.locate_file(_FILE)))
 
 
-def load_i3d_kinetics_400(
-    expected: dict[str, tuple[int, ...]], path: str | Path | None = None
-) -> dict[str, np.ndarray]:
+def load_i3d_kinetics_400(expected: dict[str, tuple[int, ...]], path: str | Path | None = None) -> dict[str, np.ndarray]:
     """Check and read the I3D Kinetics-400 weights.
 
     Args:
