@@ -27,7 +27,7 @@ def _step(h: jax.Array, from_x: jax.Array, of_h: jax.Array, candidate_of_rh: jax
 
 @jax.custom_vjp
 def _unrolled(from_x: jax.Array, initial: jax.Array, of_h: jax.Array, candidate_of_rh: jax.Array) -> jax.Array:
-    """The recurrence, written out frame by frame: [T, B, H, W, 3C], h_0, two kernels -> h of each frame [T, B, H, W, C].
+    """The recurrence, written out frame by frame: [B, T, H, W, 3C], h_0, two kernels -> h of each frame [B, T, H, W, C].
 
     Convolutions in a loop are slow on the CPU, so that there is none; the gradient is written out too, because the kernels'
     then is one product over all frames, instead of a sum of T small ones: half the time, and a third of the program.
@@ -37,11 +37,11 @@ def _unrolled(from_x: jax.Array, initial: jax.Array, of_h: jax.Array, candidate_
 
 def _unrolled_forward(from_x: jax.Array, initial: jax.Array, of_h: jax.Array, candidate_of_rh: jax.Array) -> tuple:
     h, states, gates = initial, [], []
-    for t in range(from_x.shape[0]):
-        h, gate = _step(h, from_x[t], of_h, candidate_of_rh)
+    for t in range(from_x.shape[1]):
+        h, gate = _step(h, from_x[:, t], of_h, candidate_of_rh)
         states.append(h)
         gates.append(gate)
-    return jnp.stack(states), (initial, states, gates, of_h, candidate_of_rh)
+    return jnp.stack(states, 1), (initial, states, gates, of_h, candidate_of_rh)
 
 
 def _unrolled_backward(saved: tuple, g: jax.Array) -> tuple:
@@ -53,16 +53,16 @@ def _unrolled_backward(saved: tuple, g: jax.Array) -> tuple:
     d_gates, d_candidates = [], []
     for t in reversed(range(len(states))):
         (r, u, candidate), h = gates[t], before[t]
-        d_h = d_h + g[t]
+        d_h = d_h + g[:, t]
         d_candidate = d_h * (1.0 - u) * (candidate > 0)
         d_rh = conv2d(d_candidate, candidate_turned)
         d_gate = jnp.concatenate([d_rh * h * r * (1.0 - r), d_h * (h - candidate) * u * (1.0 - u)], -1)
         d_h = d_h * u + d_rh * r + conv2d(d_gate, of_h_turned)
         d_gates.append(d_gate)
         d_candidates.append(d_candidate)
-    d_gates, d_candidates = jnp.stack(d_gates[::-1]), jnp.stack(d_candidates[::-1])
+    d_gates, d_candidates = jnp.stack(d_gates[::-1], 1), jnp.stack(d_candidates[::-1], 1)
     fold = lambda x: x.reshape(-1, *x.shape[2:])  # noqa: E731
-    h, r = jnp.stack(before), jnp.stack([gate[0] for gate in gates])
+    h, r = jnp.stack(before, 1), jnp.stack([gate[0] for gate in gates], 1)
     size = of_h.shape[0]
     return (
         jnp.concatenate([d_gates, d_candidates], -1),
@@ -92,14 +92,14 @@ class ConvGRU(nn.Module):
         """Unrolls once a frame.
 
         Args:
-          x: [T, B, H, W, C_in], or [1, B, H, W, C_in] for the same input at every frame.
+          x: [B, T, H, W, C_in], or [B, 1, H, W, C_in] for the same input at every frame.
           num_frames: T.
           initial: h_0 [B, H, W, C], zeros if None.
 
         Returns:
-          [T, B, H, W, C]: every h.
+          [B, T, H, W, C]: every h.
         """
-        steps, b, height, width, c_in = x.shape
+        b, steps, height, width, c_in = x.shape
         c = self.features
         kernels, biases = {}, {}
         for gate in ("reset", "update", "candidate"):
@@ -112,8 +112,8 @@ class ConvGRU(nn.Module):
             [kernels["reset"][:, :, c:], kernels["update"][:, :, c:], kernels["candidate"][:, :, :c_in]], -1
         )
         bias = jnp.concatenate([biases["reset"], biases["update"], biases["candidate"]])
-        from_x = conv2d(x.reshape(steps * b, height, width, c_in), of_x) + bias
-        from_x = jnp.broadcast_to(from_x.reshape(steps, b, height, width, 3 * c), (num_frames, b, height, width, 3 * c))
+        from_x = conv2d(x.reshape(b * steps, height, width, c_in), of_x) + bias
+        from_x = jnp.broadcast_to(from_x.reshape(b, steps, height, width, 3 * c), (b, num_frames, height, width, 3 * c))
 
         h = jnp.zeros((b, height, width, c), x.dtype) if initial is None else initial
         if jax.default_backend() == "cpu":
@@ -123,4 +123,4 @@ class ConvGRU(nn.Module):
             h, _ = _step(h, frame, of_h, candidate_of_rh)
             return h, h
 
-        return lax.scan(step, h, from_x)[1]
+        return lax.scan(step, h, from_x.swapaxes(0, 1))[1].swapaxes(0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 from pathlib import Path
@@ -61,9 +62,10 @@ def check_device(preset: str, allow_cpu: bool = False) -> str | None:
     return None
 
 
-def mesh() -> Mesh:
-    """All devices in one row, named "data"."""
-    return Mesh(np.array(jax.devices()), ("data",))
+def mesh(batch_size: int) -> Mesh:
+    """Devices in one row, named "data": as many as a batch can be split over evenly, all where it can."""
+    devices = jax.devices()
+    return Mesh(np.array(devices[: math.gcd(len(devices), batch_size)]), ("data",))
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

@@ -42,7 +42,7 @@ class Generator(nn.Module):
         condition = jnp.concatenate([latents, embedding(labels) if embedded is None else embedded], -1)
 
         x = nn.Dense(4 * 4 * widths[0], kernel_init=orthogonal, name="affine")(condition)
-        x = x.reshape(1, -1, 4, 4, widths[0])  # one frame that stands for all: the same input at every frame
+        x = x.reshape(-1, 1, 4, 4, widths[0])  # one frame that stands for all: the same input at every frame
         for i, width in enumerate(widths[1:]):
             # A ConvGRU is as wide as its input; the first block of its group goes to the group's width.
             x = ConvGRU(x.shape[-1], name=f"gru_{i}")(x, config.num_frames)
@@ -52,6 +52,5 @@ class Generator(nn.Module):
 
         if config.final_norm:
             x = AffineNorm(config.norm, name="final_norm")(x, standing)
-        t, b = x.shape[:2]
         pixels = Conv2D(3, name="to_pixels")(fold_time(nn.relu(x)))
-        return jnp.tanh(pixels).reshape(t, b, *pixels.shape[1:]).swapaxes(0, 1)
+        return jnp.tanh(pixels).reshape(*x.shape[:2], *pixels.shape[1:])

@@ -1,7 +1,7 @@
 """The layers of G and D: spectral norm, class-conditional norms, residual blocks (appendix B.2, Figure 7).
 
-Shapes are written in docstrings with B the batch, T the frames, H and W the height and width, C the channels. G works on
-time-major arrays [T, B, H, W, C], the order in which the ConvGRU makes frames; D works on [B, T, H, W, C].
+Shapes are written in docstrings with B the batch, T the frames, H and W the height and width, C the channels. The batch
+comes first everywhere: an array split over devices along it stays so when time is folded into it.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ NORMS = ("batch", "batch_over_time", "group", "layer", "instance", "none")
 
 
 class Norm(nn.Module):
-    """Normalisation without a learned scale and offset (B.3), of [T, B, H, W, C] to mean 0 and variance 1.
+    """Normalisation without a learned scale and offset (B.3), of [B, T, H, W, C] to mean 0 and variance 1.
 
     `kind` says over what: "batch" is the paper's, over batch, height and width but not over time (B.2: "we do not
     reduce over the time dimension"); the others are appendix D's. Batch kinds use the statistics of the batch, or with
@@ -117,11 +117,11 @@ class Norm(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, standing: bool) -> tuple[jax.Array, jax.Array]:
         """Returns (scale, offset), broadcastable to x: the normalised x is x * scale + offset."""
-        t, _, _, _, c = x.shape
+        _, t, _, _, c = x.shape
         if self.kind == "none":
             return jnp.ones((1, 1, 1, 1, 1), x.dtype), jnp.zeros((1, 1, 1, 1, 1), x.dtype)
         if self.kind in ("batch", "batch_over_time"):
-            axes = (1, 2, 3) if self.kind == "batch" else (0, 1, 2, 3)
+            axes = (0, 2, 3) if self.kind == "batch" else (0, 1, 2, 3)
             steps = t if self.kind == "batch" else 1
             shape = (steps, c)
             if not standing:
@@ -133,7 +133,7 @@ class Norm(nn.Module):
                     mean, square = stored_mean.value, stored_square.value
                 else:
                     stored_mean.value, stored_square.value = mean, square
-            mean, square = mean[:, None, None, None], square[:, None, None, None]
+            mean, square = mean[None, :, None, None], square[None, :, None, None]
         elif self.kind == "group":
             groups = max(g for g in (32, 16, 8, 4, 2, 1) if (c % g == 0 and c // g >= 2) or g == 1)
             grouped = x.reshape(*x.shape[:-1], groups, c // groups)
@@ -153,11 +153,11 @@ class ConditionalNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: jax.Array, standing: bool) -> jax.Array:
-        """x [T, B, H, W, C], condition [B, D] -> [T, B, H, W, C]."""
+        """x [B, T, H, W, C], condition [B, D] -> [B, T, H, W, C]."""
         c = x.shape[-1]
         scale, offset = Norm(self.kind, name="norm")(x, standing)
-        gain = 1.0 + nn.Dense(c, use_bias=False, kernel_init=orthogonal, name="gain")(condition)[None, :, None, None]
-        bias = nn.Dense(c, use_bias=False, kernel_init=orthogonal, name="bias")(condition)[None, :, None, None]
+        gain = 1.0 + nn.Dense(c, use_bias=False, kernel_init=orthogonal, name="gain")(condition)[:, None, None, None]
+        bias = nn.Dense(c, use_bias=False, kernel_init=orthogonal, name="bias")(condition)[:, None, None, None]
         return x * (scale * gain) + (offset * gain + bias)
 
 
@@ -168,7 +168,7 @@ class AffineNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, standing: bool) -> jax.Array:
-        """[T, B, H, W, C] -> the same."""
+        """[B, T, H, W, C] -> the same."""
         scale, offset = Norm(self.kind, name="norm")(x, standing)
         gain = self.param("gain", nn.initializers.ones, (x.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
@@ -179,7 +179,7 @@ class AffineNorm(nn.Module):
 
 
 def fold_time(x: jax.Array) -> jax.Array:
-    """[T, B, H, W, C] or [B, T, ...] -> [T*B, H, W, C]: "the time dimension is combined with the batch dimension"."""
+    """[B, T, H, W, C] -> [B*T, H, W, C]: "the time dimension is combined with the batch dimension"."""
     return x.reshape(-1, *x.shape[2:])
 
 
@@ -210,14 +210,14 @@ class GBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: jax.Array, standing: bool) -> jax.Array:
-        """x [T, B, H, W, C_in], condition [B, D] -> [T, B, H', W', features], H' = 2H with `up`."""
-        t, b = x.shape[:2]
+        """x [B, T, H, W, C_in], condition [B, D] -> [B, T, H', W', features], H' = 2H with `up`."""
+        b, t = x.shape[:2]
         # `no_block_norm` takes the norm away; the conditional affine map stays, so that the class still reaches G.
         kind = self.norm if self.block_norm else "none"
 
         h = fold_time(nn.relu(ConditionalNorm(kind, name="norm_1")(x, condition, standing)))
         h = Conv2D(self.features, name="conv_1")(upsample(h) if self.up else h)
-        h = h.reshape(t, b, *h.shape[1:])
+        h = h.reshape(b, t, *h.shape[1:])
         h = fold_time(nn.relu(ConditionalNorm(kind, name="norm_2")(h, condition, standing)))
         h = Conv2D(self.features, name="conv_2")(h)
 
@@ -225,7 +225,7 @@ class GBlock(nn.Module):
         if self.up or x.shape[-1] != self.features:
             shortcut = Conv2D(self.features, size=1, name="conv_shortcut")(shortcut)
         h = h + (upsample(shortcut) if self.up else shortcut)
-        return h.reshape(t, b, *h.shape[1:])
+        return h.reshape(b, t, *h.shape[1:])
 
 
 class DBlock(nn.Module):

@@ -10,6 +10,7 @@ import numpy as np
 from etils import epath
 from tqdm.auto import tqdm
 
+from dvdgan_lib import devices
 from dvdgan_lib.checkpoints import TrainedGenerator, load_generator
 from dvdgan_lib.experiments import Experiment, ModelConfig
 from dvdgan_lib.generator import Generator
@@ -36,10 +37,12 @@ def standing_statistics(experiment: Experiment, params: dict, truncation: float 
     Returns:
       The `batch_stats` collection; empty where G's norm has no batch statistics.
     """
-    total, batches = None, experiment.evaluation.standing_batches
+    total, batches, size = None, experiment.evaluation.standing_batches, experiment.training.batch_size
+    mesh = devices.mesh(size)
+    params = jax.device_put(params, devices.replicated(mesh))
     for i in range(batches):
-        latents, labels = draw(experiment.model, experiment.training.batch_size, truncation, (seed, 1, i))
-        stats = _batch_statistics(experiment.model, params, latents, labels)
+        drawn = draw(experiment.model, size, truncation, (seed, 1, i))
+        stats = _batch_statistics(experiment.model, params, *jax.device_put(drawn, devices.batch_sharding(mesh)))
         total = stats if total is None else jax.tree.map(jnp.add, total, stats)
     return jax.device_get(jax.tree.map(lambda x: x / batches, total))
 
@@ -85,15 +88,17 @@ def generate(
     standing = generator.standing
     if truncation != 1.0 and standing:
         standing = standing_statistics(experiment, generator.params, truncation)
-    variables = {"params": generator.params, "batch_stats": standing}
     size = min(experiment.evaluation.batch_size, len(latents))
+    mesh = devices.mesh(size)
+    variables = jax.device_put({"params": generator.params, "batch_stats": standing}, devices.replicated(mesh))
     videos = []
     starts = range(0, len(latents), size)
     for i in tqdm(starts, desc="sampling", unit="batch", disable=not progress or len(starts) < 2, leave=False):
         # The last batch is filled up, so that one program serves all.
         index = np.minimum(np.arange(i, i + size), len(latents) - 1)
-        e = None if embedded is None else embedded[index]
-        videos.append(np.asarray(_generate(experiment.model, variables, latents[index], labels[index], e)))
+        inputs = (latents[index], labels[index], None if embedded is None else embedded[index])
+        inputs = jax.device_put(inputs, devices.batch_sharding(mesh))
+        videos.append(np.asarray(_generate(experiment.model, variables, *inputs)))
     return np.concatenate(videos)[: len(latents)]
 
 

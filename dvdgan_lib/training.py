@@ -236,9 +236,8 @@ def train(
 
     t = experiment.training
     updates = Updates(experiment)
-    everywhere, split = devices.replicated(mesh := devices.mesh()), devices.batch_sharding(mesh)
     batches = data.batches(source, t.batch_size, seed)
-    state = jax.device_put(updates.init(seed), everywhere)
+    state = updates.init(seed)
     checkpoints = Checkpoints(folder / "checkpoints")
     start = 0
     if restored := checkpoints.restore(state, batches):
@@ -256,7 +255,7 @@ def train(
         for step in range(start + 1, t.steps + 1):
             for update in range(t.d_updates):
                 batch = next(batches)  # each update of D on other data (B.3)
-                batch = jax.device_put((batch["video"], batch["label"]), split)
+                batch = jax.device_put((batch["video"], batch["label"]), updates.split)
                 state, d_metrics = updates.update_d(state, *batch, update)
             state, g_metrics = updates.update_g(state)
             metrics = d_metrics | g_metrics

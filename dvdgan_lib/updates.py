@@ -2,6 +2,10 @@
 
 A step is `d_updates` updates of D, each on a real batch of its own, then one of G. The two are jitted apart: XLA's CPU
 compiler is slow on one large program, and the number of D updates stays a plain Python loop.
+
+Data parallel: the batch is split over the devices of a mesh, the state is the same on each. XLA derives the rest from where
+the batch starts out (the clips that are fed, the latents that are drawn), the all-reduces of batch norm and of the gradients
+among it: what is computed doesn't depend on the number of devices.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dvdgan_lib import devices
 from dvdgan_lib.discriminators import DualDiscriminator
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.generator import Generator
@@ -37,7 +42,7 @@ class Updates:
     """The updates of one experiment, jitted."""
 
     def __init__(self, experiment: Experiment):
-        """Compiles nothing yet."""
+        """Compiles nothing yet. The mesh is `devices.mesh`: all devices that can share a batch evenly."""
         self.experiment = experiment
         self.generator = Generator(experiment.model)
         self.discriminator = DualDiscriminator(experiment.model)
@@ -46,9 +51,11 @@ class Updates:
         self.g_optimizer, self.d_optimizer = adam(t.g_learning_rate), adam(t.d_learning_rate)
         # A smoke run takes four steps: there the compiler's time is what counts, not that of its programs.
         options = {"xla_backend_optimization_level": 0} if experiment.preset == "smoke" else None
-        self.init = jax.jit(self._init, compiler_options=options)
-        self.update_d = jax.jit(self._update_d, donate_argnums=0, compiler_options=options)
-        self.update_g = jax.jit(self._update_g, donate_argnums=0, compiler_options=options)
+        mesh = devices.mesh(t.batch_size)
+        self.split, self.replicated = devices.batch_sharding(mesh), devices.replicated(mesh)
+        self.init = jax.jit(self._init, out_shardings=self.replicated, compiler_options=options)
+        jit = lambda f: jax.jit(f, donate_argnums=0, out_shardings=self.replicated, compiler_options=options)  # noqa: E731
+        self.update_d, self.update_g = jit(self._update_d), jit(self._update_g)
 
     def _init(self, seed: jax.Array) -> State:
         """The state before the first step. seed: uint32 scalar."""
@@ -74,7 +81,11 @@ class Updates:
         """Latents N(0, I) [B, latent_dim] and uniform labels [B] of a batch of fakes."""
         m, b = self.experiment.model, self.experiment.training.batch_size
         latents_key, labels_key = jax.random.split(key)
-        return jax.random.normal(latents_key, (b, m.latent_dim)), jax.random.randint(labels_key, (b,), 0, m.num_classes)
+        drawn = (
+            jax.random.normal(latents_key, (b, m.latent_dim)),
+            jax.random.randint(labels_key, (b,), 0, m.num_classes),
+        )
+        return jax.lax.with_sharding_constraint(drawn, self.split)  # or every device would make the whole batch
 
     def _key(self, state: State, update: jax.typing.ArrayLike) -> jax.Array:
         """One key for each (seed, step, update); update d_updates is G's."""
@@ -99,15 +110,17 @@ class Updates:
         real = video.astype(jnp.float32) / 127.5 - 1.0
         g_params, _ = spectral_normalize(state.g_params, state.g_vectors, update=False)
         fake = self.generator.apply({"params": g_params}, latents, fake_labels, mutable=["batch_stats"])[0]
-        # One pass over real and fake together: D has no batch statistics, so that the scores are the same.
-        both = jnp.concatenate([real, jax.lax.stop_gradient(fake)])
-        both_labels = jnp.concatenate([labels, fake_labels])
+        # One pass over real and fake together: D has no batch statistics, so that the scores are the same. They alternate,
+        # so that each clip stays on its device.
+        alternate = lambda a, b: jnp.stack([a, b], 1).reshape(-1, *a.shape[1:])  # noqa: E731
+        both = alternate(real, jax.lax.stop_gradient(fake))
+        both_labels = alternate(labels, fake_labels)
 
         def loss(d_params: Params) -> tuple[jax.Array, tuple]:
             normalized, vectors = spectral_normalize(d_params, state.d_vectors, update=True)
             scores = self.discriminator.apply({"params": normalized}, both, both_labels, d_key)
-            on_real = {d: s[: len(real)] for d, s in scores.items()}
-            on_fake = {d: s[len(real) :] for d, s in scores.items()}
+            on_real = {d: s[0::2] for d, s in scores.items()}
+            on_fake = {d: s[1::2] for d, s in scores.items()}
             return discriminator_loss(on_real, on_fake), (vectors, on_real, on_fake)
 
         (value, (vectors, on_real, on_fake)), gradient = jax.value_and_grad(loss, has_aux=True)(state.d_params)

@@ -8,9 +8,15 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def _machine():
-    """The persistent compilation cache stays on: a second run of the tests takes its programs from there."""
+    """Two devices, so that every test computes what a pod does: a batch split over them.
+
+    The persistent compilation cache stays on: a second run of the tests takes its programs from there.
+    """
+    import jax
+
     from dvdgan_lib import devices
 
+    jax.config.update("jax_num_cpu_devices", 2)
     devices.setup()
 
 

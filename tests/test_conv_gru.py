@@ -1,4 +1,4 @@
-"""The ConvGRU against plain loops written from appendix B.2."""
+"""The ConvGRU against plain loops written from appendix B.2; those go frame by frame, over arrays [T, B, H, W, C]."""
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ def case(frames, seed=0):
 
 
 def apply(p, x, h, num_frames):
-    return ConvGRU(C).apply({"params": p}, x, num_frames, h)
+    return ConvGRU(C).apply({"params": p}, x.swapaxes(0, 1), num_frames, h).swapaxes(0, 1)
 
 
 @pytest.mark.parametrize("frames", [1, 4])
@@ -41,7 +41,7 @@ def test_equals_the_equations(float64, monkeypatch, frames, backend):
 
 
 def test_parameters_are_the_papers():
-    p = ConvGRU(C).init(jax.random.key(0), jnp.zeros((1, B, H, W, C_IN)), 2)["params"]
+    p = ConvGRU(C).init(jax.random.key(0), jnp.zeros((B, 1, H, W, C_IN)), 2)["params"]
     assert {name: value.shape for name, value in p.items()} == {
         name: value.shape for name, value in parameters(np.random.default_rng(0)).items()
     }

@@ -64,10 +64,18 @@ def test_an_accelerator_is_offered_the_larger_preset(monkeypatch):
 
 
 def test_batches_are_split_and_weights_repeated():
-    mesh = devices.mesh()
-    assert mesh.size == jax.device_count()
     batch = np.arange(4 * jax.device_count())
+    mesh = devices.mesh(len(batch))
+    assert mesh.size == jax.device_count()
     split = jax.device_put(batch, devices.batch_sharding(mesh))
     assert {shard.data.shape for shard in split.addressable_shards} == {(4,)}
     whole = jax.device_put(batch, devices.replicated(mesh))
     assert {shard.data.shape for shard in whole.addressable_shards} == {batch.shape}
+
+
+@pytest.mark.parametrize(
+    ("available", "batch_size", "used"), [(1, 8, 1), (2, 8, 2), (6, 8, 2), (4, 2, 2), (8, 512, 8), (2, 3, 1)]
+)
+def test_as_many_devices_as_a_batch_can_be_split_over(monkeypatch, available, batch_size, used):
+    monkeypatch.setattr(jax, "devices", lambda: [jax.local_devices()[0]] * available)
+    assert devices.mesh(batch_size).size == used

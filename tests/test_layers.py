@@ -8,10 +8,10 @@ import pytest
 
 from dvdgan_lib import layers
 
-T, B, H, W, C = 3, 2, 4, 4, 8
+B, T, H, W, C = 2, 3, 4, 4, 8
 
 
-def features(seed=0, shape=(T, B, H, W, C)):
+def features(seed=0, shape=(B, T, H, W, C)):
     """Each frame and sample with a mean and a spread of its own."""
     rng = np.random.default_rng(seed)
     spread, mean = rng.uniform(0.5, 2.0, shape[:2]), rng.normal(size=(*shape[:2], shape[-1]))
@@ -142,29 +142,29 @@ def normalized(kind, x, standing=False, variables=None):
 
 
 def slices(kind, channels):
-    """What one mean and variance is taken over: slices of [T, B, H, W, C]."""
+    """What one mean and variance is taken over: slices of [B, T, H, W, C]."""
     everything = slice(None)
     for t in range(T):
         if kind == "batch_over_time":
             yield from ((..., c) for c in range(channels))
             return
         if kind == "batch":
-            yield from ((t, ..., c) for c in range(channels))
+            yield from ((everything, t, ..., c) for c in range(channels))
             continue
         for b in range(B):
             if kind == "layer":
-                yield t, b
+                yield b, t
             elif kind == "instance":
-                yield from ((t, b, ..., c) for c in range(channels))
+                yield from ((b, t, ..., c) for c in range(channels))
             elif kind == "group":  # up to 32 groups of at least two channels each
                 size = max(2, channels // 32)
-                yield from ((t, b, everything, everything, slice(c, c + size)) for c in range(0, channels, size))
+                yield from ((b, t, everything, everything, slice(c, c + size)) for c in range(0, channels, size))
 
 
 @pytest.mark.parametrize("kind", ["batch", "batch_over_time", "group", "layer", "instance"])
 @pytest.mark.parametrize("channels", [8, 128])
 def test_every_norm_equals_its_definition(kind, channels):
-    x = features(shape=(T, B, H, W, channels))
+    x = features(shape=(B, T, H, W, channels))
     wanted, covered = np.full(x.shape, np.nan), 0
     for part in slices(kind, channels):
         wanted[part] = (x[part] - x[part].mean()) / np.sqrt(x[part].var() + 1e-5)
@@ -179,8 +179,8 @@ def test_no_norm_changes_nothing():
 
 def test_batch_norm_normalises_each_time_step():
     out = normalized("batch", features())
-    np.testing.assert_allclose(out.mean((1, 2, 3)), 0.0, atol=1e-5)
-    np.testing.assert_allclose(out.var((1, 2, 3)), 1.0, atol=1e-3)
+    np.testing.assert_allclose(out.mean((0, 2, 3)), 0.0, atol=1e-5)
+    np.testing.assert_allclose(out.var((0, 2, 3)), 1.0, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -189,9 +189,9 @@ def test_batch_norm_normalises_each_time_step():
 def test_information_passes_between_frames_only_where_norms_reduce_over_time(kind, passes):
     """B.2: this "prevents the network from utilizing the Batch Normalization layers to pass information"."""
     x, changed = features(), features()
-    changed[1] = 3.0 * changed[1] + 1.0
+    changed[:, 1] = 3.0 * changed[:, 1] + 1.0
     before, after = normalized(kind, x), normalized(kind, changed)
-    assert (np.abs(before[[0, 2]] - after[[0, 2]]).max() > 1e-2) == passes
+    assert (np.abs(before[:, [0, 2]] - after[:, [0, 2]]).max() > 1e-2) == passes
 
 
 @pytest.mark.parametrize("kind", ["batch", "batch_over_time"])
@@ -202,8 +202,8 @@ def test_standing_statistics_take_the_place_of_the_batchs(kind):
     assert seen["batch_stats"]["mean"].shape == ((T, C) if kind == "batch" else (1, C))
     own = normalized(kind, x)
     np.testing.assert_allclose(normalized(kind, x, True, seen), own, atol=1e-5)
-    mixed = np.concatenate([x[:, :1], other[:, 1:]], 1)
-    np.testing.assert_allclose(normalized(kind, mixed, True, seen)[:, 0], own[:, 0], atol=1e-5)
+    mixed = np.concatenate([x[:1], other[1:]])
+    np.testing.assert_allclose(normalized(kind, mixed, True, seen)[0], own[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", layers.NORMS)
@@ -212,7 +212,7 @@ def test_conditional_norm_gives_each_sample_its_own_gain_and_bias(kind):
     condition = rng.normal(size=(B, 5)).astype(np.float32)
     params = {name: {"kernel": rng.normal(size=(5, C)).astype(np.float32)} for name in ("gain", "bias")}
     gain, bias = (condition @ params[name]["kernel"] for name in ("gain", "bias"))
-    wanted = normalized(kind, x) * (1.0 + gain[None, :, None, None]) + bias[None, :, None, None]
+    wanted = normalized(kind, x) * (1.0 + gain[:, None, None, None]) + bias[:, None, None, None]
     module = layers.ConditionalNorm(kind)
     found = apply(module, params, x, condition, standing=False)
     np.testing.assert_allclose(found, wanted, atol=1e-4)
@@ -220,8 +220,8 @@ def test_conditional_norm_gives_each_sample_its_own_gain_and_bias(kind):
     changed = condition.copy()
     changed[1] += 1.0
     after = apply(module, params, x, changed, standing=False)
-    np.testing.assert_array_equal(found[:, 0], after[:, 0])
-    assert np.abs(found[:, 1] - after[:, 1]).min(axis=(1, 2)).max() > 1e-2
+    np.testing.assert_array_equal(found[0], after[0])
+    assert np.abs(found[1] - after[1]).min(axis=(1, 2)).max() > 1e-2
 
 
 # --- Residual blocks --------------------------------------------------------------------------------------------------

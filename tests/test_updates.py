@@ -6,6 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh
+
+from dvdgan_lib import devices
+from dvdgan_lib.updates import Updates
 
 METRICS_OF_D = {"d_loss", "spatial_real", "spatial_fake", "temporal_real", "temporal_fake"}
 
@@ -140,6 +144,24 @@ def test_latents_are_standard_normal_and_labels_uniform(tiny, tiny_updates):
     assert abs(latents.std() - 1.0) < 0.1
     assert set(labels) == {0, 1, 2}
     assert np.bincount(labels).min() > 40
+
+
+def test_number_of_devices_changes_nothing(float64, monkeypatch, tiny, batch):
+    """Batch norm's statistics, the losses and the gradients are those of the whole batch, however it is split.
+
+    In double precision: with b1 = 0, Adam would make steps of rounding noise.
+    """
+    found = []
+    for count in (1, 2):
+        monkeypatch.setattr(devices, "mesh", lambda _, count=count: Mesh(np.array(jax.devices()[:count]), ("data",)))
+        updates = Updates(tiny)
+        state = jax.tree.map(lambda x: x.astype(np.float64) if x.dtype == np.float32 else x, updates.init(0))
+        state = jax.device_put(state, updates.replicated)
+        state, d_metrics = updates.update_d(state, *jax.device_put(batch, updates.split), 0)
+        state, g_metrics = updates.update_g(state)
+        found.append(jax.device_get((state, d_metrics | g_metrics)))
+        assert {len(leaf.devices()) for leaf in jax.tree.leaves(state)} == {count}
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), *found)
 
 
 def test_initial_state(tiny, tiny_state):
