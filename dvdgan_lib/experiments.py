@@ -251,7 +251,7 @@ def _laptop(run: _Run) -> dict[str, Any]:
     paper = _paper(run)
     data, num_classes = _STAND_INS[run.data]
     resolution = 16 if run.num_frames == 48 and run.resolution == 64 else run.resolution // 2
-    model = dataclasses.replace(paper["model"], resolution=resolution, ch=6, num_classes=num_classes)
+    model = dataclasses.replace(paper["model"], resolution=resolution, ch=8, num_classes=num_classes)
     return {
         "model": dataclasses.replace(model, **{key: value for key, value in run.model.items()}),
         "data": DataConfig(data, 1),
