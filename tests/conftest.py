@@ -6,8 +6,7 @@ import dataclasses
 import pytest
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _machine():
+def pytest_configure():
     """Two devices, so that every test computes what a pod does: a batch split over them.
 
     The persistent compilation cache stays on: a second run of the tests takes its programs from there.

@@ -33,7 +33,7 @@ def naive(x, kernel, strides):
     space=st.tuples(sizes, sizes, sizes),
     kernel=st.tuples(kernels, kernels, kernels),
     strides=st.tuples(strides, strides, strides),
-    channels=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    channels=st.tuples(st.integers(1, 3), st.integers(1, 6)),
     seed=st.integers(0, 99),
 )
 @settings(max_examples=20, deadline=None)
@@ -66,7 +66,13 @@ def test_same_padding_puts_the_odd_one_last():
     assert same_padding(5, 1, 3) == (0, 0)
 
 
-SHAPES_2D = [(1, 4, 4, 3, 2), (3, 5, 4, 3, 2), (3, 1, 1, 2, 2), (3, 2, 7, 1, 3), (5, 7, 5, 2, 1), (5, 2, 3, 2, 2)]
+# Size of the kernel, height, width, channels in and out. First those with few output channels, which have a form of their
+# own; then XLA's; then frames of up to four positions.
+SHAPES_2D = [
+    *[(1, 4, 4, 3, 2), (3, 5, 4, 3, 2), (3, 1, 5, 2, 2), (3, 2, 7, 1, 3), (5, 7, 5, 2, 1), (5, 2, 3, 2, 2)],
+    *[(3, 5, 4, 3, 6), (5, 3, 2, 2, 5), (1, 4, 4, 3, 6)],
+    *[(3, 2, 2, 3, 6), (3, 1, 1, 2, 2), (3, 1, 3, 2, 5), (3, 4, 1, 2, 5), (5, 2, 2, 2, 3), (7, 2, 1, 2, 6)],
+]
 
 
 def case_2d(size, h, w, c_in, c_out):
@@ -81,7 +87,7 @@ def native_2d(x, kernel):
 
 @pytest.mark.parametrize("shape", SHAPES_2D)
 def test_conv2d_and_its_gradients_equal_native_autodiff(float64, shape):
-    """Sizes 1, 3, 5, on images that are odd, oblong, or smaller than the kernel."""
+    """Sizes 1, 3, 5, 7, on images that are odd, oblong, or smaller than the kernel."""
     x, kernel, weight = map(jnp.asarray, case_2d(*shape))
 
     def value_and_gradients(convolution):
