@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
 import logging
 import math
 import signal
@@ -25,14 +24,14 @@ import jax
 import mediapy
 import numpy as np
 from etils import epath
-from tensorboardX import SummaryWriter
 from tqdm.auto import tqdm
 
 from dvdgan_lib import data, devices, experiments
-from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, TrainedGenerator, export, git_commit, write_atomically
+from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, TrainedGenerator, export
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.layers import spectral_normalize
 from dvdgan_lib.plots import filmstrips
+from dvdgan_lib.run_record import MetricsLog, check_configuration
 from dvdgan_lib.sampling import draw, generate, standing_statistics
 from dvdgan_lib.updates import State, Updates
 
@@ -108,67 +107,6 @@ def _refuse_what_is_not_built(experiment: Experiment) -> None:
         )
 
 
-def _check_same_experiment(folder: epath.Path, experiment: Experiment, seed: int) -> str:
-    """Refuses to go on with another configuration than the run began with; records it where it begins.
-
-    Returns:
-      The commits that the run was trained by, "abc -> def" where it was resumed on another.
-    """
-    file = folder / "experiment.json"
-    free = ("steps", "checkpoint_minutes", "sample_every", "log_every")  # these don't change what a step computes
-    now = dataclasses.asdict(experiment)
-    commit, dirty = git_commit()
-    commits = [commit + ("-dirty" if dirty else "")]
-    if file.exists():
-        before = json.loads(file.read_text())
-        commits = list(dict.fromkeys([*before["commits"], *commits]))
-        flat = lambda e: {f"{part}.{k}": v for part in ("model", "data", "training") for k, v in e[part].items()}  # noqa: E731
-        old, new = flat(before["experiment"]), json.loads(json.dumps(flat(now)))
-        changed = [
-            f"{k}: {old.get(k)} then, {v} now" for k, v in new.items() if old.get(k) != v and k.split(".")[1] not in free
-        ]
-        if changed:
-            raise CheckpointError(
-                f"The run in {folder} began with another configuration ({'; '.join(changed)}): "
-                "restore it, choose another workdir, or move that folder away."
-            )
-    record = {"seed": seed, "steps": experiment.training.steps, "commits": commits, "experiment": now}
-    write_atomically(file, json.dumps(record, indent=1))
-    return " -> ".join(commits)
-
-
-class _Log:
-    """metrics.jsonl and TensorBoard. Lines of steps after `start` (of a run that was killed later) are dropped."""
-
-    def __init__(self, folder: epath.Path, start: int):
-        self.file = folder / "metrics.jsonl"
-        lines = self.file.read_text().splitlines() if self.file.exists() else []
-        self.lines = []
-        for line in lines:
-            with contextlib.suppress(ValueError):  # a line cut off by a kill
-                if json.loads(line)["step"] <= start:
-                    self.lines.append(line)
-        write_atomically(self.file, "".join(line + "\n" for line in self.lines))
-        self.local = "://" not in str(folder)
-        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1) if self.local else None
-
-    def write(self, step: int, metrics: dict[str, float]) -> None:
-        line = json.dumps({"step": step, **{k: round(v, 6) for k, v in metrics.items()}})
-        if self.local:
-            with open(self.file, "a") as opened:
-                opened.write(line + "\n")
-        else:  # objects in a bucket can't be appended to
-            self.lines.append(line)
-            self.file.write_text("\n".join(self.lines) + "\n")
-        if self.writer:
-            for name, value in metrics.items():
-                self.writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        if self.writer:
-            self.writer.close()
-
-
 def averaged_generator(updates: Updates, state: State, card: dict[str, Any]) -> TrainedGenerator:
     """The EMA generator of a state, spectral norm applied, with its standing statistics."""
     params, _ = spectral_normalize(state.ema, state.g_vectors, update=False)
@@ -232,7 +170,7 @@ def train(
         experiment = dataclasses.replace(experiment, model=model)  # a folder says itself how many classes it has
     folder = run_folder(experiment, workdir, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    commits = _check_same_experiment(folder, experiment, seed)
+    commits = check_configuration(folder, experiment, seed)
 
     t = experiment.training
     updates = Updates(experiment)
@@ -243,7 +181,7 @@ def train(
     if restored := checkpoints.restore(state, batches):
         start, state = restored
         log.info("Going on from step %d in %s.", start, folder)
-    logged = _Log(folder, start)
+    logged = MetricsLog(folder, start)
 
     last_save = last_log = time.monotonic()
     last_logged_step = start
@@ -306,6 +244,17 @@ def train(
     return path
 
 
+# What ends the command with one sentence; anything else is a bug and keeps its traceback.
+MISTAKES = (
+    experiments.UnknownExperimentError,
+    devices.WrongDeviceError,
+    data.DataError,
+    CheckpointError,
+    TrainingDivergedError,
+    OSError,
+)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m dvdgan_lib.training", description=__doc__.split("\n")[0])
@@ -328,20 +277,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InterruptedTrainingError as error:
         print(error, file=sys.stderr)
         return 128 + error.signum
-    except (ValueError, RuntimeError, OSError, data.DataError) as error:
-        if not isinstance(
-            error,
-            (
-                experiments.UnknownExperimentError,
-                CheckpointError,
-                TrainingDivergedError,
-                devices.WrongDeviceError,
-                data.DataError,
-                ValueError,
-                OSError,
-            ),
-        ):
-            raise
+    except MISTAKES as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     print(path)

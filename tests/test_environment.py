@@ -1,7 +1,10 @@
 """pyproject.toml, the locks, environment.yml and .python-version say the same."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -76,3 +79,30 @@ def test_conda_takes_the_same_pins():
     *packages, pip = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     assert pip == {"pip": ["-r requirements.lock"]}
     assert {package.partition("=")[0] for package in packages} == {"python", "pip", "make"}
+
+
+def test_every_import_is_a_declared_dependency():
+    """What comes only because another package wants it may go with that package's next version."""
+    names = {"yaml": "pyyaml"}  # not in the metadata of every installation
+    for name, distributions in packages_distributions().items():
+        names[name] = canonicalize_name(distributions[0])
+    declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    sources = [*(ROOT / "dvdgan_lib").rglob("*.py"), *(ROOT / "notebooks").glob("*.py")]
+    imported = set()
+    for source in sources:
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.partition(".")[0])
+    foreign = imported - sys.stdlib_module_names - {"dvdgan_lib"}
+    assert {"jax", "av", "matplotlib"} <= foreign
+    assert {names.get(name, name) for name in foreign} - declared == set()
+
+
+def test_the_repositorys_address_is_the_same_everywhere():
+    """It stands in pyproject.toml; badges, set-up cells and the README repeat it."""
+    address = PROJECT["urls"]["Repository"].removeprefix("https://github.com/")
+    for file in [ROOT / "README.md", *(ROOT / "notebooks").glob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]:
+        found = re.findall(r"github(?:\.com)?/([\w.-]+/dvdgan[\w-]*)", file.read_text())
+        assert set(found) == {address}, file.name

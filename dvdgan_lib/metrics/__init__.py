@@ -7,7 +7,7 @@ All three take uint8 videos [N, T, H, W, 3], or the `I3DFeatures` that `features
 """
 
 from dvdgan_lib.metrics.frechet import FrechetResult, frechet_inception_distance, frechet_video_distance
-from dvdgan_lib.metrics.i3d import I3DFeatures, features, features_cached
+from dvdgan_lib.metrics.i3d_features import I3DFeatures, features, features_cached
 from dvdgan_lib.metrics.inception_score import InceptionScoreResult, inception_score
 from dvdgan_lib.metrics.weights import WeightsError
 

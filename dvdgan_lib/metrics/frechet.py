@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvdgan_lib.metrics.i3d import NUM_CLASSES, NUM_POOL_FEATURES, I3DFeatures, Videos, as_features
+from dvdgan_lib.metrics.i3d import NUM_CLASSES, NUM_POOL_FEATURES
+from dvdgan_lib.metrics.i3d_features import I3DFeatures, Videos, as_features
 
 # Below this many videos on either side the bias of the estimate (it is never too small) drowns most differences.
 SMALL_SAMPLE = 512
@@ -110,7 +111,7 @@ def frechet_video_distance(real: Videos | I3DFeatures, fake: Videos | I3DFeature
     Args:
       real: uint8 videos [N, T, H, W, 3], or their `I3DFeatures`, which saves computing them for every metric.
       fake: the same, with the same number of frames.
-      options: for `i3d.features`, where videos are given.
+      options: for `features`, where videos are given.
 
     Raises:
       ValueError: wrong shapes or dtypes, fewer than two videos, unequal lengths, or features that are not finite.

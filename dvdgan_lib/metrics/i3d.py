@@ -3,30 +3,18 @@
 The weights are those of TF-Hub's `deepmind/i3d-kinetics-400/1`, the network of the original FVD. The paper's own FID
 and IS use the Kinetics-600 network, so numbers from this one never stand in its columns: results carry their name.
 
-A 224x224 frame costs 3.0 GFLOP. Compute the features once with `features` (or `features_cached`) and give them to
-every metric.
+A 224x224 frame costs 3.0 GFLOP.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import io
-import itertools
-import re
-import uuid
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from etils import epath
 from jax import lax
-from tqdm import tqdm
 
 from dvdgan_lib.convolution import conv3d, same_padding
 from dvdgan_lib.metrics import weights as weights_lib
@@ -200,142 +188,3 @@ def i3d(params: dict[str, tuple[jax.Array, jax.Array]], x: jax.Array) -> tuple[j
         # The original takes the mean over time after this linear layer, which is the same.
         kernel, bias = params["Logits"]
         return pool @ kernel + bias, pool
-
-
-@dataclass(frozen=True, eq=False)
-class I3DFeatures:
-    """What I3D says of N videos: logits [N, 400] and avgpool features [N, 1024], float32."""
-
-    logits: np.ndarray
-    pool: np.ndarray
-    clip_shape: tuple[int, int, int]  # Frames, height and width of the videos before the resize.
-    network: str = NETWORK
-
-    def __post_init__(self):
-        """Refuse arrays of other shapes, and values that are not finite."""
-        shapes = self.logits.shape, self.pool.shape
-        if shapes != ((len(self.logits), NUM_CLASSES), (len(self.logits), NUM_POOL_FEATURES)):
-            raise ValueError(f"I3D features are logits [N, {NUM_CLASSES}] and pool [N, {NUM_POOL_FEATURES}], got {shapes}.")
-        if not (np.isfinite(self.logits).all() and np.isfinite(self.pool).all()):
-            raise ValueError("The I3D features hold values that are not finite.")
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """Class probabilities, float64 [N, 400]: the softmax of the logits."""
-        exponentials = np.exp(self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-    def __len__(self) -> int:
-        """The number of videos."""
-        return len(self.logits)
-
-    def __getitem__(self, index: slice | np.ndarray) -> I3DFeatures:
-        """A subset of the videos, by slice or array of indices: disjoint subsets give a metric's spread."""
-        return replace(self, logits=self.logits[index], pool=self.pool[index])
-
-
-# What every metric takes: uint8 [N, T, H, W, 3], T >= 9, or an iterable of equally shaped uint8 [T, H, W, 3].
-Videos = np.ndarray | Iterable[np.ndarray]
-
-
-def _batches(videos: Videos, batch_size: int | None) -> Iterator[np.ndarray]:
-    """Checked uint8 batches [B, T, H, W, 3] of whatever `features` was given; only the last may be smaller."""
-    if hasattr(videos, "ndim") and videos.ndim != 5:
-        raise ValueError(f"Videos must be one uint8 array [N, T, H, W, 3], got {videos.dtype} {tuple(videos.shape)}.")
-    shape = None
-
-    def checked(clip: np.ndarray) -> np.ndarray:
-        nonlocal shape
-        clip = np.asarray(clip)
-        if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[-1] != 3:
-            raise ValueError(f"Every video must be uint8 [T, H, W, 3], 0 to 255, got {clip.dtype} {clip.shape}.")
-        if len(clip) < MIN_FRAMES:
-            raise ValueError(f"I3D needs videos of at least {MIN_FRAMES} frames, got {len(clip)}.")
-        shape = shape or clip.shape
-        if clip.shape != shape:
-            raise ValueError(f"Every video must have the same shape, got {shape} and {clip.shape}.")
-        return clip
-
-    clips = map(checked, videos)
-    first = next(clips, None)
-    if first is None:
-        raise ValueError("There are no videos to compute features of.")
-    if batch_size is None:
-        # Enough frames to fill the machine: more only take memory.
-        batch_size = max(1, (64 if jax.default_backend() == "cpu" else 512) // len(first))
-    clips = itertools.chain([first], clips)
-    while batch := list(itertools.islice(clips, batch_size)):
-        yield np.stack(batch)
-
-
-def features(
-    videos: Videos,
-    weights: str | Path | None = None,
-    batch_size: int | None = None,
-    progress: bool = True,
-) -> I3DFeatures:
-    """Run I3D once over videos, for every metric that reads it.
-
-    Args:
-      videos: uint8 [N, T, H, W, 3], T >= 9; or any iterable of equally shaped uint8 [T, H, W, 3], taken a batch at a
-        time.
-      weights: the path of another copy of the weights file; None takes the installed one.
-      batch_size: videos at a time; None picks by length and machine.
-      progress: show a progress bar.
-
-    Raises:
-      ValueError: the videos are not of that shape and dtype.
-      WeightsError: the weights are missing or altered.
-    """
-    logits, pool = [], []
-    params, shape = None, None
-    total = len(videos) if hasattr(videos, "__len__") else None
-    with tqdm(total=total, desc=NETWORK, unit="clip", disable=not progress) as bar:
-        for batch in _batches(videos, batch_size):
-            if params is None:
-                params, shape = jax.device_put(load_params(weights)), batch.shape
-            # The last batch is filled up with its own last clip, so that one shape is compiled.
-            filled = np.pad(batch, ((0, shape[0] - len(batch)), *[(0, 0)] * 4), mode="edge")
-            outputs = i3d(params, preprocess(filled))
-            for store, output in zip((logits, pool), outputs, strict=True):
-                store.append(np.asarray(output)[: len(batch)])
-            bar.update(len(batch))
-    return I3DFeatures(np.concatenate(logits), np.concatenate(pool), shape[1:4])
-
-
-def as_features(videos: Videos | I3DFeatures, **options) -> I3DFeatures:
-    """Features as they are; of videos, `features(videos, **options)`."""
-    return videos if isinstance(videos, I3DFeatures) else features(videos, **options)
-
-
-def features_cached(videos: np.ndarray, cache_dir: str | Path, key: str, **options) -> I3DFeatures:
-    """`features(videos, **options)`, kept in `cache_dir` (local or gs://) for the next time.
-
-    Args:
-      videos: uint8 [N, T, H, W, 3].
-      cache_dir: made where it is missing.
-      key: says whose videos these are ("ucf101_train", "step_1000"). The file's name starts with it; the videos' own
-        checksum and the network's decide what is found.
-      options: for `features`.
-    """
-    videos = np.ascontiguousarray(videos)
-    digest = hashlib.sha256(f"{videos.dtype} {videos.shape} {weights_lib.I3D_KINETICS_400_SHA256}".encode())
-    digest.update(videos)
-    name = f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', key)}-{NETWORK}-{digest.hexdigest()[:16]}.npz"
-    path = epath.Path(cache_dir) / name
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            cached = I3DFeatures(file["logits"], file["pool"], videos.shape[1:4])
-        if len(cached) == len(videos):
-            return cached
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        pass  # Not there, or damaged: computed again.
-    computed = features(videos, **options)
-    buffer = io.BytesIO()
-    np.savez(buffer, logits=computed.logits, pool=computed.pool)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Written beside its place and moved there: nobody ever reads half a file.
-    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
-    temporary.write_bytes(buffer.getvalue())
-    temporary.replace(path)
-    return computed

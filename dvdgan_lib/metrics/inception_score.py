@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvdgan_lib.metrics.frechet import SMALL_SAMPLE
-from dvdgan_lib.metrics.i3d import I3DFeatures, Videos, as_features
+from dvdgan_lib.metrics.i3d_features import I3DFeatures, Videos, as_features
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def inception_score(videos: Videos | I3DFeatures, splits: int = 1, **options) ->
     Args:
       videos: uint8 [N, T, H, W, 3], or their `I3DFeatures`, which saves computing them for every metric.
       splits: score that many consecutive parts of the videos apart, for the mean and deviation; N must be a multiple.
-      options: for `i3d.features`, where videos are given.
+      options: for `features`, where videos are given.
 
     Raises:
       ValueError: wrong shapes or dtypes, or a number of videos that is not a multiple of the splits.

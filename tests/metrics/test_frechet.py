@@ -6,9 +6,8 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dvdgan_lib.metrics import frechet_inception_distance, frechet_video_distance
+from dvdgan_lib.metrics import I3DFeatures, frechet_inception_distance, frechet_video_distance
 from dvdgan_lib.metrics.frechet import frechet_distance, mean_and_covariance
-from dvdgan_lib.metrics.i3d import I3DFeatures
 
 
 def random_gaussian(rng, size):

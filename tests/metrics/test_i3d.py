@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from jax import lax
 
-from dvdgan_lib.metrics import features, features_cached, frechet_inception_distance, frechet_video_distance, i3d
+from dvdgan_lib.metrics import (
+    features,
+    features_cached,
+    frechet_inception_distance,
+    frechet_video_distance,
+    i3d,
+    i3d_features,
+)
 
 CLIPS = Path(__file__).resolve().parents[2].parent / "shared" / "clips"
 TOP_1 = {
@@ -168,9 +175,9 @@ def test_cache_computes_once_and_again_when_it_must(tmp_path, monkeypatch):
         computed.append(options)
         random = np.random.default_rng(len(computed))
         sizes = (len(videos), i3d.NUM_CLASSES), (len(videos), i3d.NUM_POOL_FEATURES)
-        return i3d.I3DFeatures(*(random.normal(size=size).astype(np.float32) for size in sizes), videos.shape[1:4])
+        return i3d_features.I3DFeatures(*(random.normal(size=size).astype(np.float32) for size in sizes), videos.shape[1:4])
 
-    monkeypatch.setattr(i3d, "features", pretend)
+    monkeypatch.setattr(i3d_features, "features", pretend)
     folder = tmp_path / "new" / "cache"
     videos = np.zeros((3, 12, 8, 8, 3), np.uint8)
     first = features_cached(videos, folder, "ucf101/train set", batch_size=2)

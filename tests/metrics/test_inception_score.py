@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dvdgan_lib.metrics import inception_score
-from dvdgan_lib.metrics.i3d import I3DFeatures
+from dvdgan_lib.metrics import I3DFeatures, inception_score
 from dvdgan_lib.metrics.inception_score import inception_score_of
 
 

@@ -1,0 +1,77 @@
+"""What a run's folder says of the run: its configuration, the commits it was trained by, its metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+
+from etils import epath
+from tensorboardX import SummaryWriter
+
+from dvdgan_lib.checkpoints import CheckpointError, git_commit, write_atomically
+from dvdgan_lib.experiments import Experiment
+
+
+def check_configuration(folder: epath.Path, experiment: Experiment, seed: int) -> str:
+    """Refuses to go on with another configuration than the run began with; records it where it begins.
+
+    Returns:
+      The commits that the run was trained by, "abc -> def" where it was resumed on another.
+    """
+    file = folder / "experiment.json"
+    free = ("steps", "checkpoint_minutes", "sample_every", "log_every")  # these don't change what a step computes
+    now = dataclasses.asdict(experiment)
+    commit, dirty = git_commit()
+    commits = [commit + ("-dirty" if dirty else "")]
+    if file.exists():
+        before = json.loads(file.read_text())
+        commits = list(dict.fromkeys([*before["commits"], *commits]))
+        flat = lambda e: {f"{part}.{k}": v for part in ("model", "data", "training") for k, v in e[part].items()}  # noqa: E731
+        old, new = flat(before["experiment"]), json.loads(json.dumps(flat(now)))
+        changed = [
+            f"{k}: {old.get(k)} then, {v} now" for k, v in new.items() if old.get(k) != v and k.split(".")[1] not in free
+        ]
+        if changed:
+            raise CheckpointError(
+                f"The run in {folder} began with another configuration ({'; '.join(changed)}): "
+                "restore it, choose another workdir, or move that folder away."
+            )
+    record = {"seed": seed, "steps": experiment.training.steps, "commits": commits, "experiment": now}
+    write_atomically(file, json.dumps(record, indent=1))
+    return " -> ".join(commits)
+
+
+class MetricsLog:
+    """metrics.jsonl and TensorBoard. Lines of steps after `start` (of a run that was killed later) are dropped."""
+
+    def __init__(self, folder: epath.Path, start: int):
+        """Opens both files of a run's folder, which may be in a bucket: there only metrics.jsonl is written."""
+        self.file = folder / "metrics.jsonl"
+        lines = self.file.read_text().splitlines() if self.file.exists() else []
+        self.lines = []
+        for line in lines:
+            with contextlib.suppress(ValueError):  # a line cut off by a kill
+                if json.loads(line)["step"] <= start:
+                    self.lines.append(line)
+        write_atomically(self.file, "".join(line + "\n" for line in self.lines))
+        self.local = "://" not in str(folder)
+        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1) if self.local else None
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        """One line, and a point of each curve; on the disk when it returns."""
+        line = json.dumps({"step": step, **{k: round(v, 6) for k, v in metrics.items()}})
+        if self.local:
+            with open(self.file, "a") as opened:
+                opened.write(line + "\n")
+        else:  # objects in a bucket can't be appended to
+            self.lines.append(line)
+            self.file.write_text("\n".join(self.lines) + "\n")
+        if self.writer:
+            for name, value in metrics.items():
+                self.writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flushes TensorBoard's file."""
+        if self.writer:
+            self.writer.close()
