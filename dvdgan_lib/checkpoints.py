@@ -72,7 +72,11 @@ class Checkpoints:
         return sorted(metadata.step for metadata in self._checkpointer.checkpoints)
 
     def restore(self, state: Any, data: Any) -> tuple[int, Any] | None:
-        """The newest checkpoint that can be read, into the form of `state`; moves `data` to its position.
+        """Reads the newest checkpoint that can be read, and moves `data` to its position.
+
+        Args:
+          state: what to read it as: the same tree of arrays, or of ShapeDtypeStructs with shardings.
+          data: the loader's iterator.
 
         Returns:
           (step, state), or None where there is no checkpoint. A damaged one is passed over for the one before, and said.

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -175,12 +176,15 @@ def train(
     t = experiment.training
     updates = Updates(experiment)
     batches = data.batches(source, t.batch_size, seed)
-    state = updates.init(seed)
     checkpoints = Checkpoints(folder / "checkpoints")
-    start = 0
-    if restored := checkpoints.restore(state, batches):
-        start, state = restored
-        log.info("Going on from step %d in %s.", start, folder)
+    with ThreadPoolExecutor() as pool:
+        compiling = pool.submit(updates.compile)
+        if restored := checkpoints.restore(updates.abstract_state, batches):
+            start, state = restored
+            log.info("Going on from step %d in %s.", start, folder)
+        else:
+            start, state = 0, updates.init(seed)
+        compiling.result()
     logged = MetricsLog(folder, start)
 
     last_save = last_log = time.monotonic()
@@ -194,7 +198,7 @@ def train(
             for update in range(t.d_updates):
                 batch = next(batches)  # each update of D on other data (B.3)
                 batch = jax.device_put((batch["video"], batch["label"]), updates.split)
-                state, d_metrics = updates.update_d(state, *batch, update)
+                state, d_metrics = updates.update_d(state, *batch, np.int32(update))
             state, g_metrics = updates.update_g(state)
             metrics = d_metrics | g_metrics
             save_due = time.monotonic() - last_save > 60 * t.checkpoint_minutes or step == t.steps or signals

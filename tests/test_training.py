@@ -32,9 +32,12 @@ def replaced(experiment, part="training", **changes):
 def run(tiny, tiny_updates):
     """`train` of the tiny run, which takes the programs that this process has compiled already."""
 
+    once = copy.copy(tiny_updates)  # the other tests' own takes any arguments
+    once.compile()
+
     def compiled(experiment):
         assert (experiment.model, experiment.training.batch_size) == (tiny.model, tiny.training.batch_size)
-        updates = copy.copy(tiny_updates)
+        updates = copy.copy(once)
         updates.experiment = experiment
         return updates
 
@@ -234,7 +237,8 @@ def start(workdir, experiment):
     pickled = workdir / "experiment.pickle"
     pickled.write_bytes(pickle.dumps(experiment))
     command = [sys.executable, "-c", COMMAND, str(pickled), NAME, "--workdir", str(workdir), "--steps", "100000"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    # As many devices as the tests have: sums in another order would round otherwise.
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": str(jax.device_count())}
     return subprocess.Popen(command, cwd=workdir, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
