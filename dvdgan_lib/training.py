@@ -22,7 +22,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
-import mediapy
 import numpy as np
 from etils import epath
 from tqdm.auto import tqdm
@@ -31,7 +30,6 @@ from dvdgan_lib import data, devices, experiments
 from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, TrainedGenerator, export
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.layers import spectral_normalize
-from dvdgan_lib.plots import filmstrips
 from dvdgan_lib.run_record import MetricsLog, check_configuration
 from dvdgan_lib.sampling import draw, generate, standing_statistics
 from dvdgan_lib.updates import State, Updates
@@ -118,6 +116,10 @@ def averaged_generator(updates: Updates, state: State, card: dict[str, Any]) -> 
 
 def _sample_sheet(folder: epath.Path, updates: Updates, state: State, step: int, seed: int) -> None:
     """samples/step_N.png: a row a class (up to 8), always the same latents; frames from left to right."""
+    import mediapy  # here, because they bring Matplotlib: a second and a half before the first step
+
+    from dvdgan_lib.plots import filmstrips
+
     m = updates.experiment.model
     latents, _ = draw(m, 8, 1.0, (seed, 3))
     labels = np.arange(8, dtype=np.int32) % m.num_classes
@@ -177,13 +179,14 @@ def train(
     updates = Updates(experiment)
     batches = data.batches(source, t.batch_size, seed)
     checkpoints = Checkpoints(folder / "checkpoints")
+    abstract_state = updates.abstract_state
     with ThreadPoolExecutor() as pool:
         compiling = pool.submit(updates.compile)
-        if restored := checkpoints.restore(updates.abstract_state, batches):
+        if restored := checkpoints.restore(abstract_state, batches):
             start, state = restored
             log.info("Going on from step %d in %s.", start, folder)
         else:
-            start, state = 0, updates.init(seed)
+            start, state = 0, updates.init(np.uint32(seed))
         compiling.result()
     logged = MetricsLog(folder, start)
 

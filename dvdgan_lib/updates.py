@@ -65,13 +65,13 @@ class Updates:
     def abstract_state(self) -> State:
         """Shapes, dtypes and shardings of the state, for restoring one; computes nothing."""
         abstract = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.replicated)  # noqa: E731
-        return jax.tree.map(abstract, jax.eval_shape(self._init, np.uint32(0)))
+        return jax.tree.map(abstract, self.init.trace(np.uint32(0)).out_info)  # which spares `init` its own tracing
 
     def compile(self) -> None:
-        """Compiles both updates, for batches of the experiment's size, at the same time.
+        """Compiles both updates, for batches of the experiment's size; without it each is compiled by its first call.
 
-        XLA compiles, and loads what it has compiled before, outside Python's lock: on two cores this takes two thirds of
-        the time. Without it each is compiled by its first call.
+        XLA compiles, and loads what it has compiled before, outside Python's lock: it does one update while Python still
+        traces the other, and both at once where nothing is cached.
         """
         if self._compiled:
             return
@@ -80,9 +80,9 @@ class Updates:
         labels = jax.ShapeDtypeStruct((b,), np.int32, sharding=self.split)
         state = self.abstract_state
         with ThreadPoolExecutor() as pool:
-            d = pool.submit(lambda: self.update_d.lower(state, video, labels, np.int32(0)).compile())
-            g = pool.submit(lambda: self.update_g.lower(state).compile())
-            self.update_d, self.update_g = d.result(), g.result()
+            g = pool.submit(self.update_g.lower(state).compile)
+            d = pool.submit(self.update_d.lower(state, video, labels, np.int32(0)).compile)
+            self.update_g, self.update_d = g.result(), d.result()
         self._compiled = True
 
     def _init(self, seed: jax.Array) -> State:
