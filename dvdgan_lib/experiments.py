@@ -266,7 +266,7 @@ def _laptop(run: _Run) -> dict[str, Any]:
             sample_every=100,
         ),
         "evaluation": EvaluationConfig(num_clips=512, batch_size=32),
-        "cost": Cost("2 CPU cores", 1.5, 0.15, 0.5),
+        "cost": Cost("2 CPU cores", 0.9, 0.15, 0.1),
     }
 
 
