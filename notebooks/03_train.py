@@ -15,7 +15,7 @@
 #
 # Section 3, appendix B.3. Trains one experiment of the paper at a chosen preset, or goes on where it was, and shows the
 # losses and samples. `smoke` takes a minute or two on a CPU, `laptop` three quarters of an hour on two cores, `colab` some
-# hours on one TPU chip. The batch trains by the same function, as `python -m dvdgan_lib.training EXPERIMENT --preset PRESET`.
+# hours on one TPU chip. The batch trains by the same function: `python -m dvdgan_lib.training EXPERIMENT --preset PRESET`.
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
