@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dvdgan_lib.convolution import conv2d, kernel_gradient
-
-orthogonal = nn.initializers.orthogonal()
+from dvdgan_lib.layers import fold_time, orthogonal
 
 
 def _gates(from_x: jax.Array, h: jax.Array, of_h: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -61,14 +60,13 @@ def _unrolled_backward(saved: tuple, g: jax.Array) -> tuple:
         d_gates.append(d_gate)
         d_candidates.append(d_candidate)
     d_gates, d_candidates = jnp.stack(d_gates[::-1], 1), jnp.stack(d_candidates[::-1], 1)
-    fold = lambda x: x.reshape(-1, *x.shape[2:])  # noqa: E731
     h, r = jnp.stack(before, 1), jnp.stack([gate[0] for gate in gates], 1)
     size = of_h.shape[0]
     return (
         jnp.concatenate([d_gates, d_candidates], -1),
         d_h,
-        kernel_gradient(fold(h), fold(d_gates), size),
-        kernel_gradient(fold(r * h), fold(d_candidates), size),
+        kernel_gradient(fold_time(h), fold_time(d_gates), size),
+        kernel_gradient(fold_time(r * h), fold_time(d_candidates), size),
     )
 
 
@@ -112,7 +110,7 @@ class ConvGRU(nn.Module):
             [kernels["reset"][:, :, c:], kernels["update"][:, :, c:], kernels["candidate"][:, :, :c_in]], -1
         )
         bias = jnp.concatenate([biases["reset"], biases["update"], biases["candidate"]])
-        from_x = conv2d(x.reshape(b * steps, height, width, c_in), of_x) + bias
+        from_x = conv2d(fold_time(x), of_x) + bias
         from_x = jnp.broadcast_to(from_x.reshape(b, steps, height, width, 3 * c), (b, num_frames, height, width, 3 * c))
 
         h = jnp.zeros((b, height, width, c), x.dtype) if initial is None else initial

@@ -2,8 +2,9 @@
 
 XLA's native convolutions are the right ones on a TPU or GPU. On a CPU the native 3-D convolution runs at 3-30 GFLOP/s where
 a 2-D one reaches 100, so there the same sum is written as one 2-D convolution over temporally stacked frames; and the
-gradient of a large 2-D convolution for its kernel is 2 to 6 times slower than the matrix product that gives the same.
-Two more shapes are slow there and have forms of their own: frames of 2x2, and few output channels (pixels).
+gradient of a 2-D convolution for its kernel takes 1.1 to 1.4 times as long as the matrix product that gives the same.
+Two more shapes are slow there and have forms of their own: frames of 2x2, and few output channels (pixels). The ratios are
+those of `benchmarks/convolution.py` on two cores.
 """
 
 from __future__ import annotations
@@ -60,7 +61,11 @@ def _cpu_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _conv2d_as_one_product(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Each position sees all the others in frames of up to 2x2, so that the taps fill a matrix (30 times as fast)."""
+    """conv2d of frames with up to four positions: each sees all the others, so that the taps fill a matrix.
+
+    Shapes as `conv2d`: x [N, H, W, C_in], H * W <= 4, kernel [size, size, C_in, C_out] -> [N, H, W, C_out]. XLA's own takes
+    ten times as long there (`benchmarks/convolution.py`).
+    """
     n, h, w, c_in = x.shape
     c_out, r = kernel.shape[3], kernel.shape[0] // 2
     places = [(i, j) for i in range(h) for j in range(w)]
@@ -73,7 +78,11 @@ def _conv2d_as_one_product(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _conv2d_as_shifted_products(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """All taps' products at once, then their sum where they belong: twice as fast for three output channels."""
+    """conv2d for few output channels: all taps' products at once, then their sum where they belong.
+
+    Shapes as `conv2d`: x [N, H, W, C_in], kernel [size, size, C_in, C_out] -> [N, H, W, C_out]. For pixels, C_out = 3, XLA's
+    own takes 1.5 to 2 times as long (`benchmarks/convolution.py`).
+    """
     size, _, c_in, c_out = kernel.shape
     _, h, w, _ = x.shape
     r = size // 2

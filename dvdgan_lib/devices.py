@@ -63,9 +63,23 @@ def check_device(preset: str, allow_cpu: bool = False) -> str | None:
 
 
 def mesh(batch_size: int) -> Mesh:
-    """Devices in one row, named "data": as many as a batch can be split over evenly, all where it can."""
-    devices = jax.devices()
-    return Mesh(np.array(devices[: math.gcd(len(devices), batch_size)]), ("data",))
+    """Devices in one row, named "data": as many as a batch can be split over evenly, all where it can.
+
+    They stand in the order of their processes, as many of each, so that process h of H holds rows [h*B/H, (h+1)*B/H) of a
+    batch, which are those that `data.batches` makes for it. (JAX's own order may follow the places of a TPU's chips.)
+
+    Raises:
+      WrongDeviceError: a batch that can't be split over the processes.
+    """
+    processes = jax.process_count()
+    if batch_size % processes:
+        raise WrongDeviceError(
+            f"A batch of {batch_size} cannot be split over {processes} processes evenly: take another number."
+        )
+    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    by_process = np.array(devices).reshape(processes, -1)
+    used = math.gcd(by_process.shape[1], batch_size // processes)
+    return Mesh(by_process[:, :used].reshape(-1), ("data",))
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

@@ -6,10 +6,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dvdgan_lib.attention import Attention
+from dvdgan_lib.biggan_deep import DDeepBlock
 from dvdgan_lib.experiments import ModelConfig
 from dvdgan_lib.layers import DBlock, DBlock3D, average_pool, fold_time, orthogonal
-
-PHI = ("pool2", "pool4", "identity", "crop")
 
 
 def phi(video: jax.Array, kind: str, key: jax.Array) -> jax.Array:
@@ -26,25 +26,61 @@ def phi(video: jax.Array, kind: str, key: jax.Array) -> jax.Array:
     """
     if kind == "identity":
         return video
-    if kind == "crop":
-        b, t, h, w, c = video.shape
-        tops = jax.random.randint(key, (b, 2), 0, jnp.array([h // 2 + 1, w // 2 + 1]))
-        window = lambda clip, top: jax.lax.dynamic_slice(  # noqa: E731
-            clip, (0, top[0], top[1], 0), (t, h // 2, w // 2, c)
-        )
-        return jax.vmap(window)(video, tops)
-    pooled = average_pool(fold_time(video), {"pool2": 2, "pool4": 4}[kind])
-    return pooled.reshape(*video.shape[:2], *pooled.shape[1:])
+    b, t, h, w, c = video.shape
+    with jax.named_scope("phi"):
+        if kind == "crop":
+            tops = jax.random.randint(key, (b, 2), 0, jnp.array([h // 2 + 1, w // 2 + 1]))
+            window = lambda clip, top: jax.lax.dynamic_slice(  # noqa: E731
+                clip, (0, top[0], top[1], 0), (t, h // 2, w // 2, c)
+            )
+            return jax.vmap(window)(video, tops)
+        pooled = average_pool(fold_time(video), {"pool2": 2, "pool4": 4}[kind])
+        return pooled.reshape(b, t, *pooled.shape[1:])
 
 
 def sample_frames(video: jax.Array, k: int, key: jax.Array) -> jax.Array:
     """k frames of each video, uniformly and without replacement: [B, T, H, W, 3] -> [B, k, H, W, 3] (section 3.1)."""
     b, t = video.shape[:2]
-    frames = jax.vmap(lambda key: jax.random.permutation(key, t)[:k])(jax.random.split(key, b))
-    return jnp.take_along_axis(video, frames[:, :, None, None, None], axis=1)
+    with jax.named_scope("sample_frames"):
+        frames = jax.vmap(lambda key: jax.random.permutation(key, t)[:k])(jax.random.split(key, b))
+        return jnp.take_along_axis(video, frames[:, :, None, None, None], axis=1)
 
 
-class _Score(nn.Module):
+def _block(config: ModelConfig, i: int, down: bool, time: bool) -> nn.Module:
+    """Block i of D_S, of D_T or of DVD-GAN-FP's encoder; `time` for the 3-D ones."""
+    remat = nn.remat if config.remat else lambda block: block
+    options = {"features": config.ch * config.d_widths[i], "down": down, "first": i == 0, "name": f"block_{i}"}
+    if config.blocks == "biggan_deep":
+        return remat(DDeepBlock)(time=time, **options)
+    return remat(DBlock3D if time else DBlock)(**options)
+
+
+def _attends(config: ModelConfig, size: int, down: bool) -> bool:
+    """Whether attention follows a block whose frames have `size` pixels a side: once, after the block that made them so."""
+    return config.attention != "none" and size == config.attention_size and down
+
+
+def spatial_blocks(config: ModelConfig, x: jax.Array) -> list[jax.Array]:
+    """The residual network of D_S on single frames, inside the module that calls it (B.2; B.4 has the same as encoder).
+
+    Args:
+      config: gives widths, kind of blocks, attention.
+      x: frames [N, H, W, 3] in [-1, 1].
+
+    Returns:
+      The features after each block, [N, H', W', C]; every block halves but the last.
+    """
+    features = []
+    for i in range(len(config.d_widths)):
+        block = _block(config, i, down=i < len(config.d_widths) - 1, time=False)
+        x = block(x)
+        if _attends(config, x.shape[1], block.down):
+            x = Attention(config.attention, name="attention")(x[:, None])[:, 0]
+        features.append(x)
+    return features
+
+
+class Score(nn.Module):
     """BigGAN's head with projection conditioning (Miyato & Koyama 2018): ReLU, sum over space, w.h + b + e(y).h."""
 
     num_classes: int
@@ -65,12 +101,9 @@ class SpatialDiscriminator(nn.Module):
     @nn.compact
     def __call__(self, frames: jax.Array, labels: jax.Array) -> jax.Array:
         """frames [B, k, H, W, 3] in [-1, 1], labels [B] -> [B]."""
-        x = fold_time(frames)
-        for i, constant in enumerate(self.config.d_widths):
-            last = i == len(self.config.d_widths) - 1
-            x = DBlock(self.config.ch * constant, down=not last, first=i == 0, name=f"block_{i}")(x)
+        x = spatial_blocks(self.config, fold_time(frames))[-1]
         x = x.reshape(*frames.shape[:2], *x.shape[1:])
-        return _Score(self.config.num_classes, name="head")(x, labels).sum(1)
+        return Score(self.config.num_classes, name="head")(x, labels).sum(1)
 
 
 class TemporalDiscriminator(nn.Module):
@@ -84,18 +117,18 @@ class TemporalDiscriminator(nn.Module):
     @nn.compact
     def __call__(self, video: jax.Array, labels: jax.Array) -> jax.Array:
         """phi(video) [B, T, H', W', 3] in [-1, 1], labels [B] -> [B]."""
-        x = video
-        for i, constant in enumerate(self.config.d_widths):
-            width = self.config.ch * constant
+        config, x = self.config, video
+        for i in range(len(config.d_widths)):
             # As many halvings as D_S has, but none of a frame that is a single pixel already (phi = 4x4 pooling).
-            down = i < len(self.config.d_widths) - 1 and x.shape[2] > 1
-            name = f"block_{i}"
+            block = _block(config, i, down=i < len(config.d_widths) - 1 and x.shape[2] > 1, time=i < 2)
             if i < 2:
-                x = DBlock3D(width, down, first=i == 0, name=name)(x)
+                x = block(x)
             else:
-                folded = DBlock(width, down, name=name)(fold_time(x))
+                folded = block(fold_time(x))
                 x = folded.reshape(*x.shape[:2], *folded.shape[1:])
-        return _Score(self.config.num_classes, name="head")(x, labels).mean(1)
+            if _attends(config, x.shape[2], block.down):
+                x = Attention(config.attention, name="attention")(x)
+        return Score(self.config.num_classes, name="head")(x, labels).mean(1)
 
 
 class DualDiscriminator(nn.Module):
@@ -108,7 +141,7 @@ class DualDiscriminator(nn.Module):
         """Scores a batch.
 
         Args:
-          video: [B, T, H, W, 3], float in [-1, 1].
+          video: [B, T, H, W, 3], float in [-1, 1]; for prediction the C given frames and behind them the T that follow.
           labels: [B], int.
           key: draws the k frames of D_S, and the windows of phi = "crop".
 
@@ -118,7 +151,8 @@ class DualDiscriminator(nn.Module):
         frames_key, phi_key = jax.random.split(key)
         scores = {}
         if self.config.spatial_discriminator:
-            frames = sample_frames(video, self.config.k, frames_key)
+            # B.4: "we do not sample the first C frames for D_S on real or generated data".
+            frames = sample_frames(video[:, self.config.conditioning_frames :], self.config.k, frames_key)
             scores["spatial"] = SpatialDiscriminator(self.config, name="spatial")(frames, labels)
         if self.config.temporal_discriminator:
             small = phi(video, self.config.phi, phi_key)

@@ -74,41 +74,55 @@ def spectral_normalize(params: Params, vectors: dict[str, jax.Array], update: bo
     return unflatten_dict(flat, sep="/"), new_vectors
 
 
-# --- Sampling in space ------------------------------------------------------------------------------------------------
+# --- Pixels, and sampling in space ------------------------------------------------------------------------------------
+
+
+def from_pixels(video: jax.Array) -> jax.Array:
+    """uint8 pixels to float32 in [-1, 1], on the device: what G makes and D sees."""
+    return video.astype(jnp.float32) / 127.5 - 1.0
 
 
 def upsample(x: jax.Array) -> jax.Array:
     """Nearest-neighbour upsampling by two: [N, H, W, C] -> [N, 2H, 2W, C] (BigGAN)."""
-    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+    with jax.named_scope("upsample"):  # named, here and below, for the diagrams drawn from the modules
+        return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
 
 
 def average_pool(x: jax.Array, size: int = 2) -> jax.Array:
     """Average pooling over height and width: [N, H, W, C] -> [N, H/size, W/size, C]."""
     n, h, w, c = x.shape
-    return x.reshape(n, h // size, size, w // size, size, c).mean((2, 4))
+    with jax.named_scope("average_pool"):
+        return x.reshape(n, h // size, size, w // size, size, c).mean((2, 4))
 
 
 def average_pool_time(x: jax.Array) -> jax.Array:
     """Average pooling by two over time: [B, T, ...] -> [B, ceil(T/2), ...]; an odd last frame stands for itself."""
     if x.shape[1] == 1:
         return x
-    if x.shape[1] % 2:
-        x = jnp.concatenate([x, x[:, -1:]], axis=1)
-    return (x[:, 0::2] + x[:, 1::2]) * 0.5
+    with jax.named_scope("average_pool_time"):
+        if x.shape[1] % 2:
+            x = jnp.concatenate([x, x[:, -1:]], axis=1)
+        return (x[:, 0::2] + x[:, 1::2]) * 0.5
+
+
+def average_pool_3d(x: jax.Array) -> jax.Array:
+    """Average pooling by two over time, height and width: [B, T, H, W, C] -> [B, ceil(T/2), H/2, W/2, C]."""
+    with jax.named_scope("average_pool_3d"):
+        x = average_pool_time(x)
+        b, t, h, w, c = x.shape
+        return average_pool(fold_time(x)).reshape(b, t, h // 2, w // 2, c)
 
 
 # --- Norms of G -------------------------------------------------------------------------------------------------------
-
-NORMS = ("batch", "batch_over_time", "group", "layer", "instance", "none")
 
 
 class Norm(nn.Module):
     """Normalisation without a learned scale and offset (B.3), of [B, T, H, W, C] to mean 0 and variance 1.
 
-    `kind` says over what: "batch" is the paper's, over batch, height and width but not over time (B.2: "we do not
-    reduce over the time dimension"); the others are appendix D's. Batch kinds use the statistics of the batch, or with
-    `standing=True` those of the `batch_stats` collection; where that collection is mutable, the batch's own mean and mean
-    square are written to it, for `sampling.standing_statistics` to average.
+    `kind` (experiments.NORMS) says over what: "batch" is the paper's, over batch, height and width but not over time (B.2:
+    "we do not reduce over the time dimension"); the others are appendix D's. Batch kinds use the statistics of the batch, or
+    with `standing=True` those of the `batch_stats` collection; where that collection is mutable, the batch's own mean and
+    mean square are written to it, for `sampling.standing_statistics` to average.
     """
 
     kind: str = "batch"
@@ -276,16 +290,9 @@ class DBlock3D(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, T, H, W, C_in] -> [B, T', H', W', features], halved with `down`."""
-
-        def pool(x: jax.Array) -> jax.Array:
-            if not self.down:
-                return x
-            x = average_pool_time(x)
-            return average_pool(fold_time(x)).reshape(*x.shape[:2], x.shape[2] // 2, x.shape[3] // 2, x.shape[4])
-
         h = Conv3D(self.features, name="conv_1")(x if self.first else nn.relu(x))
         h = Conv3D(self.features, name="conv_2")(nn.relu(h))
-        shortcut = pool(x)
+        shortcut = average_pool_3d(x) if self.down else x
         if self.down or x.shape[-1] != self.features:
             shortcut = Conv3D(self.features, size=1, name="conv_shortcut")(shortcut)
-        return pool(h) + shortcut
+        return (average_pool_3d(h) if self.down else h) + shortcut

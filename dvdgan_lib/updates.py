@@ -23,7 +23,7 @@ from dvdgan_lib import devices
 from dvdgan_lib.discriminators import DualDiscriminator
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.generator import Generator
-from dvdgan_lib.layers import Params, init_spectral_vectors, spectral_normalize
+from dvdgan_lib.layers import Params, from_pixels, init_spectral_vectors, spectral_normalize
 from dvdgan_lib.objectives import discriminator_loss, generator_loss
 
 
@@ -76,12 +76,13 @@ class Updates:
         if self._compiled:
             return
         m, b = self.experiment.model, self.experiment.training.batch_size
-        video = jax.ShapeDtypeStruct((b, m.num_frames, m.resolution, m.resolution, 3), np.uint8, sharding=self.split)
+        clips = lambda t: jax.ShapeDtypeStruct((b, t, m.resolution, m.resolution, 3), np.uint8, sharding=self.split)  # noqa: E731
+        given = [clips(m.conditioning_frames)] if m.conditioning_frames else []
         labels = jax.ShapeDtypeStruct((b,), np.int32, sharding=self.split)
         state = self.abstract_state
         with ThreadPoolExecutor() as pool:
-            g = pool.submit(self.update_g.lower(state).compile)
-            d = pool.submit(self.update_d.lower(state, video, labels, np.int32(0)).compile)
+            g = pool.submit(self.update_g.lower(state, *given).compile)
+            d = pool.submit(self.update_d.lower(state, clips(m.clip_frames), labels, np.int32(0)).compile)
             self.update_g, self.update_d = g.result(), d.result()
         self._compiled = True
 
@@ -90,8 +91,9 @@ class Updates:
         m = self.experiment.model
         keys = jax.random.split(jax.random.key(seed), 4)
         latents, labels = jnp.zeros((1, m.latent_dim)), jnp.zeros((1,), jnp.int32)
-        video = jnp.zeros((1, m.num_frames, m.resolution, m.resolution, 3))
-        g_params = self.generator.init(keys[0], latents, labels)["params"]
+        video = jnp.zeros((1, m.clip_frames, m.resolution, m.resolution, 3))
+        conditioning = video[:, : m.conditioning_frames] if m.conditioning_frames else None
+        g_params = self.generator.init(keys[0], latents, labels, conditioning=conditioning)["params"]
         d_params = self.discriminator.init(keys[1], video, labels, keys[1])["params"]
         return State(
             step=jnp.zeros((), jnp.int32),
@@ -119,6 +121,13 @@ class Updates:
         """One key for each (seed, step, update); update d_updates is G's."""
         return jax.random.fold_in(jax.random.fold_in(jax.random.key(state.seed), state.step), update)
 
+    def _fake(self, g_params: Params, latents: jax.Array, labels: jax.Array, conditioning: jax.Array | None) -> jax.Array:
+        """A batch of fakes as D sees them, [B, C+T, H, W, 3]: in prediction behind the frames that G was given (B.4)."""
+        made, _ = self.generator.apply(
+            {"params": g_params}, latents, labels, conditioning=conditioning, mutable=["batch_stats"]
+        )
+        return made if conditioning is None else jnp.concatenate([conditioning, made], axis=1)
+
     def _update_d(
         self, state: State, video: jax.Array, labels: jax.Array, update: jax.typing.ArrayLike
     ) -> tuple[State, dict[str, jax.Array]]:
@@ -126,8 +135,8 @@ class Updates:
 
         Args:
           state: donated.
-          video: real clips, uint8 [B, T, H, W, 3].
-          labels: [B], int.
+          video: real clips, uint8 [B, C+T, H, W, 3].
+          labels: [B], int; in prediction without effect: "the class id of all samples" is 0 (B.4).
           update: which of the step's D updates this is, from 0.
 
         Returns:
@@ -135,9 +144,11 @@ class Updates:
         """
         draw_key, d_key = jax.random.split(self._key(state, update))
         latents, fake_labels = self._draw(draw_key)
-        real = video.astype(jnp.float32) / 127.5 - 1.0
+        real, conditioning = from_pixels(video), None
+        if c := self.experiment.model.conditioning_frames:
+            conditioning, labels = real[:, :c], jnp.zeros_like(labels)
         g_params, _ = spectral_normalize(state.g_params, state.g_vectors, update=False)
-        fake = self.generator.apply({"params": g_params}, latents, fake_labels, mutable=["batch_stats"])[0]
+        fake = self._fake(g_params, latents, fake_labels, conditioning)
         # One pass over real and fake together: D has no batch statistics, so that the scores are the same. They alternate,
         # so that each clip stays on its device.
         alternate = lambda a, b: jnp.stack([a, b], 1).reshape(-1, *a.shape[1:])  # noqa: E731
@@ -159,16 +170,25 @@ class Updates:
         params = optax.apply_updates(state.d_params, change)
         return state._replace(d_params=params, d_vectors=vectors, d_opt=d_opt), metrics
 
-    def _update_g(self, state: State) -> tuple[State, dict[str, jax.Array]]:
-        """One update of G and of its moving average; the step number goes up by one. `state` is donated."""
+    def _update_g(self, state: State, given: jax.Array | None = None) -> tuple[State, dict[str, jax.Array]]:
+        """One update of G and of its moving average; the step number goes up by one.
+
+        Args:
+          state: donated.
+          given: in prediction the real frames to go on from, uint8 [B, C, H, W, 3].
+
+        Returns:
+          (new state, scalars to log).
+        """
         t = self.experiment.training
         draw_key, d_key = jax.random.split(self._key(state, t.d_updates))
         latents, labels = self._draw(draw_key)
         d_params, _ = spectral_normalize(state.d_params, state.d_vectors, update=False)
+        conditioning = None if given is None else from_pixels(given)
 
         def loss(g_params: Params) -> tuple[jax.Array, dict[str, jax.Array]]:
             normalized, vectors = spectral_normalize(g_params, state.g_vectors, update=True)
-            fake = self.generator.apply({"params": normalized}, latents, labels, mutable=["batch_stats"])[0]
+            fake = self._fake(normalized, latents, labels, conditioning)
             return generator_loss(self.discriminator.apply({"params": d_params}, fake, labels, d_key)), vectors
 
         (value, vectors), gradient = jax.value_and_grad(loss, has_aux=True)(state.g_params)
