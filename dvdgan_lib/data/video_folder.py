@@ -8,53 +8,60 @@ from __future__ import annotations
 
 import logging
 import os
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from dvdgan_lib.data.raw import EXTENSIONS, RawSplit, RawVideo, probe_all, video_files
 from dvdgan_lib.data.video import (
     DataError,
     VideoError,
-    count_frames,
+    VideoFacts,
     crop_square,
     read_frames,
     window_span,
     window_start,
 )
 
-EXTENSIONS = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".gif")
 TEST_EVERY = 10  # without train/ and test/ folders, every 10th video of a class is for testing
 _NAMED = 10  # how many skipped files a warning names
 
 logger = logging.getLogger(__name__)
 
 
-def _videos_by_class(folder: Path) -> dict[str, list[Path]]:
-    """Class name -> its video files, both sorted; hidden subfolders and those without a video file are no classes."""
-    classes = {}
+def _videos_by_class(folder: Path) -> tuple[dict[str, list[Path]], list[tuple[str, str]]]:
+    """Class name -> its video files, both sorted, and what is none; subfolders without a video are no classes."""
+    classes, refused = {}, []
     for subfolder in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        videos = sorted(p for p in subfolder.iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file())
+        videos, bad = video_files(subfolder)
+        refused += bad
         if videos:
             classes[subfolder.name] = videos
-    return classes
+    return classes, refused
 
 
 def _layout(folder: Path) -> str:
     return f"expected {folder}/CLASS/*.mp4 or {folder}/{{train,test}}/CLASS/*.mp4 ({', '.join(EXTENSIONS)})"
 
 
-def find_videos(folder: Path, split: str) -> tuple[dict[str, list[Path]], str]:
-    """The files of a split by class, every class of the data set being there, and a remark on how it was split."""
+def find(folder: str | os.PathLike, split: str) -> RawSplit:
+    """The videos of a split ("train" or "test"), every class of the data set being among its class names.
+
+    DataError if there is no class; a class without videos of this split is none.
+    """
+    folder = Path(folder)
+    if split not in ("train", "test"):
+        raise ValueError(f"folder has no split {split!r}: there are train, test.")
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}: {_layout(folder)}.")
     if all((folder / name).is_dir() for name in ("train", "test")):
         splits = {name: _videos_by_class(folder / name) for name in ("train", "test")}
-        names = sorted(splits["train"].keys() | splits["test"].keys())
-        chosen, remark = {name: splits[split].get(name, []) for name in names}, f"its {split}/ folder"
+        names = sorted(splits["train"][0].keys() | splits["test"][0].keys())
+        chosen, refused = {name: splits[split][0].get(name, []) for name in names}, splits[split][1]
+        remark = f"its {split}/ folder"
     else:
-        classes = _videos_by_class(folder)
+        classes, refused = _videos_by_class(folder)
         chosen, single = {}, 0
         for name, videos in classes.items():
             test = set(videos[::TEST_EVERY])
@@ -65,7 +72,12 @@ def find_videos(folder: Path, split: str) -> tuple[dict[str, list[Path]], str]:
         remark = f"{share} of a class" + (f"; {single} classes of one video are in train and test" if single else "")
     if not chosen:
         raise DataError(f"There are no subfolders with videos in {folder}: {_layout(folder)}.")
-    return chosen, remark
+    videos = tuple(
+        RawVideo(path.relative_to(folder).as_posix(), label, path)
+        for label, paths in enumerate(chosen.values())
+        for path in paths
+    )
+    return RawSplit(f"the folder {folder.name} ({split}: {remark})", tuple(chosen), videos, tuple(refused))
 
 
 class VideoFolder:
@@ -88,46 +100,40 @@ class VideoFolder:
         data_dir: str | os.PathLike,
     ):
         """Lists the split's videos and decodes each once to see that it is whole; arguments as for `load`."""
-        if split not in ("train", "test"):
-            raise ValueError(f"folder has no split {split!r}: there are train, test.")
-        folder = Path(data_dir)
-        classes, remark = find_videos(folder, split)
+        raw = find(data_dir, split)
         if num_classes is not None:
-            if not 1 <= num_classes <= len(classes):
-                raise ValueError(f"{folder} has 1 to {len(classes)} classes, not {num_classes}.")
-            classes = dict(list(classes.items())[:num_classes])
+            if not 1 <= num_classes <= len(raw.class_names):
+                raise ValueError(f"{data_dir} has 1 to {len(raw.class_names)} classes, not {num_classes}.")
+            kept = tuple(video for video in raw.videos if video.label < num_classes)
+            raw = replace(raw, class_names=raw.class_names[:num_classes], videos=kept)
         self.split, self.num_frames, self.resolution, self.stride = split, num_frames, resolution, stride
-        self.class_names = tuple(classes)
+        self.class_names = raw.class_names
 
-        files = [(path, label) for label, videos in enumerate(classes.values()) for path in videos]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = pool.map(self._probe, [path for path, _ in files])
-            found = list(tqdm(found, "reading videos", len(files), unit="video", disable=len(files) < 50, leave=False))
-        good = [(path, label, count) for (path, label), count in zip(files, found, strict=True) if type(count) is int]
-        self.skipped = tuple((p, why) for (p, _), why in zip(files, found, strict=True) if type(why) is str)
+        found = [self._usable(fact) for fact in probe_all(raw.videos)]
+        pairs = list(zip(raw.videos, found, strict=True))
+        good = [(video, fact) for video, fact in pairs if not isinstance(fact, str)]
+        self.skipped = raw.skipped + tuple((os.fspath(v.path), why) for v, why in pairs if isinstance(why, str))
         listed = "; ".join(f"{path} ({why})" for path, why in self.skipped[:_NAMED])
         listed += f"; and {len(self.skipped) - _NAMED} more" if len(self.skipped) > _NAMED else ""
         if not good:
-            why = f"none of its {len(files)} videos is usable: {listed}" if files else "it has no videos"
-            raise DataError(f"The {split} split of {folder} is empty ({remark}), because {why}; {_layout(folder)}.")
+            why = f"none of its {len(pairs)} videos is usable: {listed}" if pairs else "it has no videos"
+            raise DataError(f"There is nothing to learn from in {raw.name}, because {why}; {_layout(Path(data_dir))}.")
         if self.skipped:
-            logger.warning("%d of %d videos in %s skipped: %s", len(self.skipped), len(files), folder, listed)
-        self.paths = tuple(path for path, _, _ in good)
-        self.labels = np.array([label for _, label, _ in good], np.int32)
-        self.frames = np.array([count for _, _, count in good])
-        self.description = (
-            f"{len(good)} videos of {len(classes)} classes in the folder {folder.name} ({split}: {remark}; "
-            f"{len(self.skipped)} skipped)"
-        )
+            logger.warning("%d of %d videos in %s skipped: %s", len(self.skipped), len(pairs), data_dir, listed)
+        self.paths = tuple(video.path for video, _ in good)
+        self.labels = np.array([video.label for video, _ in good], np.int32)
+        self.frames = np.array([fact.frames for _, fact in good])
+        self.description = f"{len(good)} videos of {len(raw.class_names)} classes in {raw.name}; {len(self.skipped)} skipped"
 
-    def _probe(self, path: Path) -> int | str:
-        """Number of frames, or why the file is of no use."""
+    def _usable(self, fact: VideoFacts | str) -> VideoFacts | str:
+        """What `probe_all` says, or that the video is too short for a clip."""
+        if isinstance(fact, str):
+            return fact
         try:
-            count = count_frames(path)
-            window_start(count, self.num_frames, self.stride)
+            window_start(fact.frames, self.num_frames, self.stride)
         except VideoError as error:
             return str(error)
-        return count
+        return fact
 
     def __len__(self) -> int:
         """Number of videos that can be read."""
