@@ -20,7 +20,7 @@ SNAKEMAKE := exec $(shell command -v setpriv >/dev/null 2>&1 && echo setpriv --p
 BATCH := $(RUN) -m dvdgan_lib.batch
 OPTIONS := --preset "$(PRESET)" $(if $(filter 1,$(SCRATCH)),--from-scratch)
 
-.PHONY: help reproduce plan test lint format notebooks bench lock FORCE
+.PHONY: help reproduce plan test mutants lint format notebooks bench lock FORCE
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make table_1, make figure_04, ...                 one of them"
 	@echo "make plan [PRESET=laptop] [FROM_SCRATCH=1]        what would run, hours and gigabytes, cheapest first"
 	@echo "make test [TESTS=tests/test_batch.py]             the tests"
+	@echo "make mutants                                      whether the tests find each mistake of tests/mutants.py"
 	@echo "make lint, make format, make notebooks            check; format; make the .ipynb from the .py again"
 	@echo "make bench                                        the benchmarks"
 	@echo "make lock                                         pin the newest versions that pyproject.toml admits"
@@ -47,7 +48,11 @@ plan: $(STAMP)
 
 # One process a core; JAX's own threads would fight over them, but the tests are too small for that to matter.
 test: $(STAMP)
-	@$(RUN) -m pytest -n 2 --dist loadfile $(TESTS)
+	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+# Half an hour: a hundred mistakes one after the other, each in a process of its own.
+mutants: $(STAMP)
+	@$(RUN) tests/mutants.py
 
 lint: $(STAMP)
 	@$(RUN) -m ruff check .

@@ -170,6 +170,7 @@ rule artefact:
     params:
         notebook=lambda wildcards: batch.ARTEFACTS[wildcards.artefact].notebook,
         code=lambda wildcards: batch.fingerprint(batch.ARTEFACTS[wildcards.artefact].notebook),
+        shown=lambda wildcards: [batch.settings(run, "paper") for run in batch.ARTEFACTS[wildcards.artefact].shown],
         models=lambda wildcards: ", ".join(
             f"{run}: {model(run)}" for run in batch.ARTEFACTS[wildcards.artefact].models
         ),

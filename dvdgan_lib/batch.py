@@ -32,18 +32,25 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Artefact:
-    """A table or figure: the notebook that draws it, and the runs whose models and evaluations it reads."""
+    """A table or figure: the notebook that draws it, and the runs whose models and evaluations it reads.
+
+    `shown`: runs whose configuration at the paper's size is what it shows, whatever the preset.
+    """
 
     notebook: str
     models: tuple[str, ...] = ()
     evaluations: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
 
 
 # A run is an experiment's name, with "-seed1" behind it where the seed is not 0 (experiments.seeded_name).
 ARTEFACTS = {
     "table_1": Artefact("06_synthesis", evaluations=("kinetics600_64x64_12f",)),
+    "figure_03": Artefact("02_model_walkthrough", shown=("kinetics600_64x64_12f",)),
     "figure_04": Artefact("06_synthesis", models=("kinetics600_64x64_12f",)),
     "figure_05": Artefact("06_synthesis", models=("kinetics600_64x64_48f",)),
+    "figure_07": Artefact("02_model_walkthrough", shown=("kinetics600_64x64_12f",)),
+    "figure_08": Artefact("02_model_walkthrough", shown=("kinetics600_fp_64x64_5to11",)),
     "figure_10": Artefact("06_synthesis", models=("kinetics600_64x64_12f",)),
 }
 RUNS = sorted({run for artefact in ARTEFACTS.values() for run in (*artefact.models, *artefact.evaluations)})

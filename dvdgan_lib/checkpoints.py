@@ -40,7 +40,8 @@ def _checksums(state: Any) -> dict[str, int]:
 class Checkpoints:
     """The last few checkpoints of one run: the training state and the loader's position together.
 
-    Orbax writes into a temporary folder and renames it, so that a killed save leaves the checkpoint before intact.
+    The position is saved once, not by each process, so that any number of processes can go on from it. Orbax writes into a
+    temporary folder and renames it, so that a killed save leaves the checkpoint before intact.
     """
 
     def __init__(self, folder: epath.PathLike, keep: int = 2):
@@ -55,13 +56,13 @@ class Checkpoints:
         )
 
     def save(self, step: int, state: Any, data: Any) -> None:
-        """Saves and waits until it is on the disk. `data` is the loader's iterator.
+        """Saves and waits until it is on the disk. `data` is the loader's iterator, its state the same in every process.
 
         A checkpoint of that step gives way: there is one only where it was damaged, and `restore` passed it over.
         """
         self._checkpointer.save_checkpointables(
             step,
-            {"state": state, "data": data, "checksums": _checksums(state)},
+            {"state": state, "data": data.get_state(), "checksums": _checksums(state)},
             force=True,
             overwrite=step in self.steps,
         )
@@ -85,13 +86,16 @@ class Checkpoints:
         steps = self.steps
         for step in reversed(steps):
             try:
-                wanted = {"state": abstract, "data": data}
+                grains = self.folder / str(step) / "data" / "process_0-of-1.json"  # in the first checkpoints
+                first = grains.exists()
+                wanted = {"state": abstract} if first else {"state": abstract, "data": None}
                 if (self.folder / str(step) / "checksums").exists():  # the first checkpoints had none
                     wanted["checksums"] = None
                 loaded = self._checkpointer.load_checkpointables(step, wanted)
                 saved = loaded.get("checksums") or {}
                 if wrong := [path for path, crc in _checksums(loaded["state"]).items() if saved.get(path, crc) != crc]:
                     raise ValueError(f"{wrong[0]} is not what was saved")
+                data.set_state(json.loads(grains.read_text()) if first else loaded["data"])
                 return step, loaded["state"]
             except Exception as error:  # Orbax raises many kinds for damage; each means the same here.
                 reason = str(error).partition("\n")[0][:200]  # of what can be pages

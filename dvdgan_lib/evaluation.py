@@ -17,7 +17,7 @@ from dvdgan_lib.checkpoints import TrainedGenerator, git_commit, write_atomicall
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.layers import spectral_normalize
 from dvdgan_lib.sampling import sample, standing_statistics
-from dvdgan_lib.training import load_source
+from dvdgan_lib.training import given_for_statistics, given_frames, load_source
 from dvdgan_lib.updates import Updates
 
 # Width of the Gaussian of the "blurred" baseline, as a share of the frame's width: 2 pixels of 32.
@@ -35,11 +35,18 @@ def untrained(experiment: Experiment, seed: int = 0) -> TrainedGenerator:
     state = Updates(experiment).init(seed)
     params, _ = spectral_normalize(state.g_params, state.g_vectors, update=False)
     params = jax.device_get(params)
-    return TrainedGenerator(experiment, params, standing_statistics(experiment, params), {}, path="untrained")
+    given = given_for_statistics(experiment, load_source(experiment)) if experiment.model.conditioning_frames else None
+    standing = standing_statistics(experiment, params, conditioning=given)
+    return TrainedGenerator(experiment, params, standing, {}, path="untrained")
 
 
 def _held_out(experiment: Experiment, n: int) -> np.ndarray:
     return data.first_clips(load_source(experiment, "test"), n)[0]
+
+
+def _held_out_given(experiment: Experiment, n: int) -> np.ndarray | None:
+    """What predictions go on from: the first frames of test clips (section 4.2); None for synthesis."""
+    return given_frames(experiment, load_source(experiment, "test"), n) if experiment.model.conditioning_frames else None
 
 
 # What anchors the scale, by name: (experiment, N) -> uint8 [N, T, H, W, 3]. Nothing generated can expect to do better than
@@ -47,7 +54,7 @@ def _held_out(experiment: Experiment, n: int) -> np.ndarray:
 BASELINES: dict[str, Callable[[Experiment, int], np.ndarray]] = {
     "held_out": _held_out,
     "blurred": lambda experiment, n: blurred(_held_out(experiment, n)),
-    "untrained": lambda experiment, n: sample(untrained(experiment), n),
+    "untrained": lambda experiment, n: sample(untrained(experiment), n, conditioning=_held_out_given(experiment, n)),
 }
 
 
@@ -76,7 +83,7 @@ def evaluate(
     n = num_clips or experiment.evaluation.num_clips
     source = load_source(experiment, "train")
     real = metrics.features_cached(data.first_clips(source, n)[0], cache, "real-train")
-    sets = {"samples": sample(generator, n, seed=seed)}
+    sets = {"samples": sample(generator, n, seed=seed, conditioning=_held_out_given(experiment, n))}
     for name in baselines:
         if name not in BASELINES:
             raise ValueError(f"There is no baseline {name!r}; there are {', '.join(BASELINES)}.")
@@ -88,7 +95,7 @@ def evaluate(
         "num_clips": n,
         "seed": seed,
         "data": source.description,
-        "clip": [experiment.model.num_frames, experiment.model.resolution, experiment.model.resolution],
+        "clip": [experiment.model.clip_frames, experiment.model.resolution, experiment.model.resolution],
         "model": generator.card | {"file": epath.Path(generator.path).name},
         "commit": commit + ("-dirty" if dirty else ""),
     }

@@ -10,14 +10,24 @@ from etils import epath
 from tensorboardX import SummaryWriter
 
 from dvdgan_lib.checkpoints import CheckpointError, git_commit, write_atomically
-from dvdgan_lib.experiments import Experiment
+from dvdgan_lib.experiments import DataConfig, Experiment, ModelConfig, TrainingConfig
 
 
-def check_configuration(folder: epath.Path, experiment: Experiment, seed: int) -> str:
+def check_configuration(folder: epath.Path, experiment: Experiment, seed: int, replicas: int) -> tuple[str, int]:
     """Refuses to go on with another configuration than the run began with; records it where it begins.
 
+    Args:
+      folder: the run's.
+      experiment: what is to be trained now.
+      seed: of the run, for the record.
+      replicas: how many streams `data.batches` is to mix, where the run begins.
+
     Returns:
-      The commits that the run was trained by, "abc -> def" where it was resumed on another.
+      The commits that the run was trained by, "abc -> def" where it was resumed on another; and the run's own number of
+      replicas, which it keeps on any number of devices, so that its batches stay the same.
+
+    Raises:
+      CheckpointError: another configuration; one sentence that says what differs.
     """
     file = folder / "experiment.json"
     free = ("steps", "checkpoint_minutes", "sample_every", "log_every")  # these don't change what a step computes
@@ -26,20 +36,22 @@ def check_configuration(folder: epath.Path, experiment: Experiment, seed: int) -
     commits = [commit + ("-dirty" if dirty else "")]
     if file.exists():
         before = json.loads(file.read_text())
+        replicas = before.get("replicas", 1)  # the first records had no other
         commits = list(dict.fromkeys([*before["commits"], *commits]))
         flat = lambda e: {f"{part}.{k}": v for part in ("model", "data", "training") for k, v in e[part].items()}  # noqa: E731
-        old, new = flat(before["experiment"]), json.loads(json.dumps(flat(now)))
-        changed = [
-            f"{k}: {old.get(k)} then, {v} now" for k, v in new.items() if old.get(k) != v and k.split(".")[1] not in free
-        ]
+        # What a field says that a record lacks was so before there was the field.
+        defaults = {"model": ModelConfig(), "data": DataConfig(), "training": TrainingConfig()}
+        unsaid = {part: dataclasses.asdict(config) for part, config in defaults.items()}
+        old, new = flat(unsaid) | flat(before["experiment"]), json.loads(json.dumps(flat(now)))
+        changed = [f"{k}: {old[k]} then, {v} now" for k, v in new.items() if old[k] != v and k.split(".")[1] not in free]
         if changed:
             raise CheckpointError(
                 f"The run in {folder} began with another configuration ({'; '.join(changed)}): "
                 "restore it, choose another workdir, or move that folder away."
             )
-    record = {"seed": seed, "steps": experiment.training.steps, "commits": commits, "experiment": now}
+    record = {"seed": seed, "steps": experiment.training.steps, "commits": commits, "replicas": replicas, "experiment": now}
     write_atomically(file, json.dumps(record, indent=1))
-    return " -> ".join(commits)
+    return " -> ".join(commits), replicas
 
 
 class MetricsLog:

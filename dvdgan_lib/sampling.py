@@ -14,15 +14,47 @@ from dvdgan_lib import devices
 from dvdgan_lib.checkpoints import TrainedGenerator, load_generator
 from dvdgan_lib.experiments import Experiment, ModelConfig
 from dvdgan_lib.generator import Generator
+from dvdgan_lib.layers import from_pixels
+
+
+def check_conditioning(model: ModelConfig, conditioning: np.ndarray | None, num: int | None = None) -> None:
+    """Raises ValueError with one sentence unless the given frames are what the model needs (B.4).
+
+    Args:
+      model: makes whole videos, and takes none; or predicts, and takes uint8 [N, C, H, W, 3].
+      conditioning: the given frames.
+      num: N, where it is known.
+    """
+    if not model.conditioning_frames:
+        if conditioning is not None:
+            raise ValueError("Frames were given to go on from, but this model makes whole videos: leave them out.")
+        return
+    wanted = (model.conditioning_frames, model.resolution, model.resolution, 3)
+    if conditioning is None:
+        raise ValueError(f"This model predicts: it needs the first {wanted[0]} frames of each video (`conditioning`).")
+    if conditioning.dtype != np.uint8 or conditioning.shape[1:] != wanted or num not in (None, len(conditioning)):
+        raise ValueError(
+            f"The given frames must be uint8 [{'N' if num is None else num}, {', '.join(map(str, wanted))}]; "
+            f"got {conditioning.dtype} {list(conditioning.shape)}."
+        )
+
+
+def _apply(config: ModelConfig, variables: dict, latents: jax.Array, labels: jax.Array, given: jax.Array | None, **more):
+    conditioning = None if given is None else from_pixels(given)
+    return Generator(config).apply(variables, latents, labels, conditioning=conditioning, **more)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _batch_statistics(config: ModelConfig, params: dict, latents: jax.Array, labels: jax.Array) -> dict:
-    _, changed = Generator(config).apply({"params": params}, latents, labels, mutable=["batch_stats"])
+def _batch_statistics(
+    config: ModelConfig, params: dict, latents: jax.Array, labels: jax.Array, given: jax.Array | None
+) -> dict:
+    _, changed = _apply(config, {"params": params}, latents, labels, given, mutable=["batch_stats"])
     return changed.get("batch_stats", {})
 
 
-def standing_statistics(experiment: Experiment, params: dict, truncation: float = 1.0, seed: int = 0) -> dict:
+def standing_statistics(
+    experiment: Experiment, params: dict, truncation: float = 1.0, seed: int = 0, conditioning: np.ndarray | None = None
+) -> dict:
     """The statistics that batch norms use in sampling, so that a sample doesn't depend on its batch.
 
     The mean and mean square of each norm's input, averaged over `evaluation.standing_batches` batches of the training
@@ -33,15 +65,18 @@ def standing_statistics(experiment: Experiment, params: dict, truncation: float 
       params: G's averaged weights, spectral norm applied.
       truncation: standard deviation of the latents; statistics belong to one value of it.
       seed: of the batches.
+      conditioning: for prediction, the first frames of training clips, uint8 [N, C, H, W, 3], taken in turn.
 
     Returns:
       The `batch_stats` collection; empty where G's norm has no batch statistics.
     """
+    check_conditioning(experiment.model, conditioning)
     total, batches, size = None, experiment.evaluation.standing_batches, experiment.training.batch_size
     mesh = devices.mesh(size)
     params = jax.device_put(params, devices.replicated(mesh))
     for i in range(batches):
-        drawn = draw(experiment.model, size, truncation, (seed, 1, i))
+        given = None if conditioning is None else conditioning[np.arange(i * size, (i + 1) * size) % len(conditioning)]
+        drawn = (*draw(experiment.model, size, truncation, (seed, 1, i)), given)
         stats = _batch_statistics(experiment.model, params, *jax.device_put(drawn, devices.batch_sharding(mesh)))
         total = stats if total is None else jax.tree.map(jnp.add, total, stats)
     return jax.device_get(jax.tree.map(lambda x: x / batches, total))
@@ -58,8 +93,15 @@ def draw(model: ModelConfig, num: int, truncation: float, seed: tuple[int, ...])
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _generate(config: ModelConfig, variables: dict, latents: jax.Array, labels: jax.Array, embedded: jax.Array | None):
-    video = Generator(config).apply(variables, latents, labels, standing=True, embedded=embedded)
+def _generate(
+    config: ModelConfig,
+    variables: dict,
+    latents: jax.Array,
+    labels: jax.Array,
+    given: jax.Array | None,
+    embedded: jax.Array | None,
+) -> jax.Array:
+    video = _apply(config, variables, latents, labels, given, standing=True, embedded=embedded)
     return jnp.round((video + 1.0) * 127.5).astype(jnp.uint8)
 
 
@@ -69,6 +111,7 @@ def generate(
     labels: np.ndarray,
     truncation: float = 1.0,
     embedded: np.ndarray | None = None,
+    conditioning: np.ndarray | None = None,
     progress: bool = True,
 ) -> np.ndarray:
     """Videos of given latents and classes.
@@ -79,15 +122,17 @@ def generate(
       labels: [N], int.
       truncation: which standing statistics to use.
       embedded: e(y) [N, embedding_dim] in place of the labels' own (class interpolation).
+      conditioning: for prediction, the frames to go on from, uint8 [N, C, H, W, 3].
       progress: show a bar, where there is more than one batch.
 
     Returns:
-      uint8 [N, T, H, W, 3].
+      uint8 [N, C+T, H, W, 3]: in prediction the given frames and behind them the generated ones.
     """
     experiment = generator.experiment
+    check_conditioning(experiment.model, conditioning, len(latents))
     standing = generator.standing
     if truncation != 1.0 and standing:
-        standing = standing_statistics(experiment, generator.params, truncation)
+        standing = standing_statistics(experiment, generator.params, truncation, conditioning=conditioning)
     size = min(experiment.evaluation.batch_size, len(latents))
     mesh = devices.mesh(size)
     variables = jax.device_put({"params": generator.params, "batch_stats": standing}, devices.replicated(mesh))
@@ -96,10 +141,12 @@ def generate(
     for i in tqdm(starts, desc="sampling", unit="batch", disable=not progress or len(starts) < 2, leave=False):
         # The last batch is filled up, so that one program serves all.
         index = np.minimum(np.arange(i, i + size), len(latents) - 1)
-        inputs = (latents[index], labels[index], None if embedded is None else embedded[index])
+        optional = [None if array is None else array[index] for array in (conditioning, embedded)]
+        inputs = (latents[index], labels[index], *optional)
         inputs = jax.device_put(inputs, devices.batch_sharding(mesh))
         videos.append(np.asarray(_generate(experiment.model, variables, *inputs)))
-    return np.concatenate(videos)[: len(latents)]
+    made = np.concatenate(videos)[: len(latents)]
+    return made if conditioning is None else np.concatenate([conditioning, made], axis=1)
 
 
 def sample(
@@ -108,6 +155,7 @@ def sample(
     labels: np.ndarray | list[int] | None = None,
     truncation: float = 1.0,
     seed: int = 0,
+    conditioning: np.ndarray | None = None,
     progress: bool = True,
 ) -> np.ndarray:
     """Random videos of a trained model.
@@ -118,13 +166,14 @@ def sample(
       labels: their classes [num]; None draws them uniformly.
       truncation: standard deviation of the latents, in (0, 1] (section 4.1.1).
       seed: of latents and labels.
+      conditioning: for prediction (DVD-GAN-FP), the frames to go on from, uint8 [num, C, H, W, 3].
       progress: show a bar.
 
     Returns:
-      uint8 [num, T, H, W, 3].
+      uint8 [num, T, H, W, 3]; in prediction [num, C+T, H, W, 3], the given frames first.
 
     Raises:
-      ValueError: a truncation or labels out of range; one sentence.
+      ValueError: a truncation or labels out of range, given frames that don't fit; one sentence.
     """
     generator = checkpoint if isinstance(checkpoint, TrainedGenerator) else load_generator(checkpoint)
     classes = generator.experiment.model.num_classes
@@ -134,4 +183,4 @@ def sample(
     labels = drawn if labels is None else np.asarray(labels, np.int32)
     if labels.shape != (num,) or labels.min(initial=0) < 0 or labels.max(initial=0) >= classes:
         raise ValueError(f"Labels must be {num} integers from 0 to {classes - 1}; got shape {labels.shape}.")
-    return generate(generator, latents, labels, truncation, progress=progress)
+    return generate(generator, latents, labels, truncation, conditioning=conditioning, progress=progress)

@@ -56,17 +56,44 @@ def run_folder(experiment: Experiment, workdir: epath.PathLike, seed: int = 0) -
 
 
 def load_source(experiment: Experiment, split: str = "train") -> data.VideoSource:
-    """The experiment's data set."""
+    """The experiment's data set; all its classes for prediction, which doesn't condition on any (B.4).
+
+    `clips_per_class` limits what is trained on. The test split stays whole: it says what the model does elsewhere. On
+    `colab` the stand-in takes the place of a data set that is not prepared, and that is said.
+    """
     m, d = experiment.model, experiment.data
+    name, stride, num_classes = d.name, d.stride, m.num_classes
+    if experiment.preset == "colab" and not d.folder and name in data.PREPARED:
+        where = data.prepared_folder(name)
+        if not data.is_prepared(where):
+            stand_in, num_classes = experiments.STAND_INS[name]
+            log.warning("There is no prepared %s in %s: %s stands in for it.", name, where, stand_in)
+            name, stride = stand_in, 1
     return data.load(
-        "folder" if d.folder else d.name,
+        "folder" if d.folder else name,
         split,
-        num_frames=m.num_frames,
+        num_frames=m.clip_frames,
         resolution=m.resolution,
-        stride=d.stride,
-        num_classes=None if d.folder else m.num_classes,
+        stride=stride,
+        num_classes=None if d.folder or m.conditioning_frames else num_classes,
         data_dir=d.folder,
+        clips_per_class=d.clips_per_class if split == "train" else None,
     )
+
+
+def given_frames(experiment: Experiment, source: data.VideoSource, num: int) -> np.ndarray | None:
+    """The first C frames of a data set's first clips, uint8 [num, C, H, W, 3], to predict from; None for synthesis."""
+    c = experiment.model.conditioning_frames
+    return data.first_clips(source, num)[0][:, :c] if c else None
+
+
+def given_for_statistics(experiment: Experiment, source: data.VideoSource) -> np.ndarray | None:
+    """`given_frames` for `standing_statistics`, uint8 [N, C, H, W, 3]; None for synthesis.
+
+    N is what the statistics take, and at most 512: by then the clips hardly matter, and decoding them takes its time.
+    """
+    wanted = experiment.training.batch_size * experiment.evaluation.standing_batches
+    return given_frames(experiment, source, min(wanted, len(source), 512))
 
 
 @contextlib.contextmanager
@@ -94,27 +121,19 @@ def _stop_on_signals() -> Iterator[list[int]]:
             signal.signal(s, handler)
 
 
-def _refuse_what_is_not_built(experiment: Experiment) -> None:
-    if experiment.model.conditioning_frames:
-        raise experiments.UnknownExperimentError(
-            f"{experiment.name} is a prediction run (DVD-GAN-FP), whose model this version does not have yet; "
-            "the synthesis runs can be trained."
-        )
-    if experiment.model.blocks != "biggan":
-        raise experiments.UnknownExperimentError(
-            f"{experiment.name} needs the blocks of BigGAN-deep, which this version does not have yet."
-        )
-
-
-def averaged_generator(updates: Updates, state: State, card: dict[str, Any]) -> TrainedGenerator:
-    """The EMA generator of a state, spectral norm applied, with its standing statistics."""
+def averaged_generator(
+    updates: Updates, state: State, card: dict[str, Any], given: np.ndarray | None = None
+) -> TrainedGenerator:
+    """The EMA generator of a state, spectral norm applied, with standing statistics; `given`: `given_for_statistics`."""
     params, _ = spectral_normalize(state.ema, state.g_vectors, update=False)
     params = jax.device_get(params)
-    standing = standing_statistics(updates.experiment, params)
+    standing = standing_statistics(updates.experiment, params, conditioning=given)
     return TrainedGenerator(updates.experiment, params, standing, card, path="")
 
 
-def _sample_sheet(folder: epath.Path, updates: Updates, state: State, step: int, seed: int) -> None:
+def _sample_sheet(
+    folder: epath.Path, updates: Updates, state: State, step: int, seed: int, given: np.ndarray | None
+) -> None:
     """samples/step_N.png: a row a class (up to 8), always the same latents; frames from left to right."""
     import mediapy  # here, because they bring Matplotlib: a second and a half before the first step
 
@@ -123,7 +142,9 @@ def _sample_sheet(folder: epath.Path, updates: Updates, state: State, step: int,
     m = updates.experiment.model
     latents, _ = draw(m, 8, 1.0, (seed, 3))
     labels = np.arange(8, dtype=np.int32) % m.num_classes
-    videos = generate(averaged_generator(updates, state, {}), latents, labels, progress=False)
+    shown = None if given is None else given[np.arange(8) % len(given)]
+    generator = averaged_generator(updates, state, {}, given)
+    videos = generate(generator, latents, labels, conditioning=shown, progress=False)
     sheet = folder / "samples" / f"step_{step:06d}.png"
     sheet.parent.mkdir(exist_ok=True)
     with sheet.open("wb") as opened:
@@ -137,6 +158,7 @@ def train(
     seed: int = 0,
     steps: int | None = None,
     allow_cpu: bool = False,
+    data_processes: int = 0,
     progress: bool = True,
 ) -> epath.Path:
     """Trains, or goes on training, one experiment.
@@ -150,6 +172,7 @@ def train(
       seed: of initial weights, data order and every random draw.
       steps: updates of G in all, instead of the experiment's.
       allow_cpu: train `colab` and `paper` even on a CPU.
+      data_processes: make batches in that many processes instead of in threads, see `data.batches`.
       progress: show a bar with the losses and the time left.
 
     Returns:
@@ -163,21 +186,31 @@ def train(
     if steps is not None:
         experiment = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, steps=steps))
     experiments.check(experiment)
-    _refuse_what_is_not_built(experiment)
     devices.setup()
     if advice := devices.check_device(experiment.preset, allow_cpu):
         log.warning(advice)
     source = load_source(experiment)
-    if len(source.class_names) != experiment.model.num_classes:
+    if len(source.class_names) != experiment.model.num_classes and not experiment.model.conditioning_frames:
         model = dataclasses.replace(experiment.model, num_classes=len(source.class_names))
         experiment = dataclasses.replace(experiment, model=model)  # a folder says itself how many classes it has
+    t = experiment.training
+    used = devices.mesh(t.batch_size).size
     folder = run_folder(experiment, workdir, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    commits = check_configuration(folder, experiment, seed)
+    replicas = used if experiment.data.shuffling == "independent" else 1
+    commits, replicas = check_configuration(folder, experiment, seed, replicas)
 
-    t = experiment.training
     updates = Updates(experiment)
-    batches = data.batches(source, t.batch_size, seed)
+    batches = data.batches(
+        source,
+        t.batch_size,
+        seed,
+        replicas=replicas,
+        host=jax.process_index(),
+        hosts=jax.process_count(),
+        processes=data_processes,
+    )
+    given, c = given_for_statistics(experiment, source), experiment.model.conditioning_frames
     checkpoints = Checkpoints(folder / "checkpoints")
     abstract_state = updates.abstract_state
     with ThreadPoolExecutor() as pool:
@@ -194,15 +227,18 @@ def train(
     last_logged_step = start
     metrics: dict[str, jax.Array] = {}
     with (
+        contextlib.closing(batches),
         _stop_on_signals() as signals,
         tqdm(total=t.steps, initial=start, desc=experiment.name, unit="step", disable=not progress, mininterval=1.0) as bar,
     ):
         for step in range(start + 1, t.steps + 1):
             for update in range(t.d_updates):
                 batch = next(batches)  # each update of D on other data (B.3)
-                batch = jax.device_put((batch["video"], batch["label"]), updates.split)
+                # A process makes the rows that its devices hold (`devices.mesh`).
+                batch = [jax.make_array_from_process_local_data(updates.split, batch[name]) for name in ("video", "label")]
                 state, d_metrics = updates.update_d(state, *batch, np.int32(update))
-            state, g_metrics = updates.update_g(state)
+            # G predicts from the clips that D saw last: an assumption (`paper.ASSUMPTIONS`).
+            state, g_metrics = updates.update_g(state, *([batch[0][:, :c]] if c else []))
             metrics = d_metrics | g_metrics
             save_due = time.monotonic() - last_save > 60 * t.checkpoint_minutes or step == t.steps or signals
             if step % t.log_every == 0 or save_due:
@@ -232,7 +268,7 @@ def train(
                     signals[0],
                 )
             if step % t.sample_every == 0 or step == t.steps:
-                _sample_sheet(folder, updates, state, step, seed)
+                _sample_sheet(folder, updates, state, step, seed, given)
 
     logged.close()
     checkpoints.close()
@@ -245,7 +281,7 @@ def train(
         "data": source.description,
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
     }
-    model = averaged_generator(updates, state, card)
+    model = averaged_generator(updates, state, card, given)
     path = folder / "model.safetensors"
     export(path, experiment, model.params, model.standing, card)
     return path
@@ -272,6 +308,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help="updates of G, instead of the experiment's number")
     parser.add_argument("--data-dir", help="a folder of videos, one subfolder a class, to train on instead")
     parser.add_argument("--allow-cpu", action="store_true", help="train colab and paper even without an accelerator")
+    parser.add_argument("--data-processes", type=int, default=0, help="make batches in that many processes, not in threads")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
@@ -280,7 +317,14 @@ def main(arguments: list[str] | None = None) -> int:
         if options.data_dir:
             folder = dataclasses.replace(experiment.data, folder=options.data_dir)
             experiment = dataclasses.replace(experiment, data=folder)
-        path = train(experiment, options.workdir, seed=options.seed, steps=options.steps, allow_cpu=options.allow_cpu)
+        path = train(
+            experiment,
+            options.workdir,
+            seed=options.seed,
+            steps=options.steps,
+            allow_cpu=options.allow_cpu,
+            data_processes=options.data_processes,
+        )
     except InterruptedTrainingError as error:
         print(error, file=sys.stderr)
         return 128 + error.signum
