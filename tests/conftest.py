@@ -19,6 +19,14 @@ def pytest_configure():
     devices.setup()
 
 
+LONGEST = ("test_smoke.py", "test_training.py", "test_frame_prediction.py", "test_batch_run.py", "test_variants.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first: begun last, one process would work on one of them while the other had nothing left."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def tiny():
     """The smallest run that has all parts: 3 frames of 16x16, ch = 1, 3 classes, batches of 2."""

@@ -75,7 +75,25 @@ def batch_norm(x, statistics=None, epsilon=1e-5):
     return (x - mean) / np.sqrt(variance + epsilon), own
 
 
-def generator(params, latents, labels, num_frames, statistics=None):
+def encoder(p, conditioning, states):
+    """DVD-GAN-FP's encoder (B.4): [B, C, H, W, 3] -> h_0 of the `states` ConvGRUs, from 4x4 upwards."""
+    blocks = sum(name.startswith("block_") for name in p)
+    per_size = {}
+    for frame in np.asarray(conditioning, np.float64).swapaxes(0, 1):  # "passes each frame separately"
+        last_of_size = {}
+        for i in range(blocks):
+            frame = d_block(p[f"block_{i}"], frame, i < blocks - 1, i == 0, pool)
+            last_of_size[frame.shape[1]] = frame
+        for size, features in last_of_size.items():
+            per_size.setdefault(size, []).append(features)
+    initial = []
+    for i in range(states):
+        stacked = np.concatenate(per_size[4 * 2**i], -1)  # "stacked in the channel dimension"
+        initial.append(relu(conv(stacked, p[f"to_state_{i}"]["kernel"], p[f"to_state_{i}"]["bias"])))
+    return initial
+
+
+def generator(params, latents, labels, num_frames, statistics=None, conditioning=None):
     """G with batch norm -> (video [B, T, H, W, 3], the batch's statistics, as the library's `batch_stats`)."""
     seen = {}
 
@@ -95,8 +113,9 @@ def generator(params, latents, labels, num_frames, statistics=None):
     x = condition @ params["affine"]["kernel"] + params["affine"]["bias"]
     x = np.repeat(x.reshape(1, len(labels), 4, 4, -1), num_frames, 0)
     groups = sum(name.startswith("gru_") for name in params)
+    initial = None if conditioning is None else encoder(params["encoder"], conditioning, groups)
     for i in range(groups):
-        x = conv_gru(params[f"gru_{i}"], x, np.zeros(x.shape[1:]))
+        x = conv_gru(params[f"gru_{i}"], x, np.zeros(x.shape[1:]) if initial is None else initial[i])
         for block in (0, 1):
             p, name = params[f"block_{i}_{block}"], f"block_{i}_{block}"
 

@@ -22,7 +22,7 @@ figures/table_1.png\t-\tpublish\t-\tmissing\tupdate pending
 
 def test_artefacts_name_runs_that_exist():
     for artefact in batch.ARTEFACTS.values():
-        for run in (*artefact.models, *artefact.evaluations):
+        for run in (*artefact.models, *artefact.evaluations, *artefact.shown):
             experiments.get(run.partition("-seed")[0])
 
 
@@ -58,7 +58,7 @@ def test_seeds_are_runs_of_their_own():
         (["check", "--preset", "huge"], "There is no preset 'huge'; the presets are smoke, laptop, colab, paper."),
         (
             ["check", "--preset", "smoke", "figure_99"],
-            "There is no artefact 'figure_99'; the artefacts are figure_04, ",
+            "There is no artefact 'figure_99'; the artefacts are figure_03, ",
         ),
     ],
 )

@@ -25,6 +25,13 @@ ROOT = Path(__file__).resolve().parent.parent
 STAMP = ".venv/installed-requirements.lock"
 
 PARAMETERS = '# %% tags=["parameters"]\npreset = workdir = experiment = model = artefacts = figures_dir = ""\nseed = 0\n'
+DRAW = """
+from pathlib import Path
+if Path("fail").exists():
+    assert artefacts != "figure_05", "made to fail"
+for extension in ("png", "pdf", "json", "mp4"):
+    Path(f"{figures_dir}/{artefacts}.{extension}").write_text("drawn")
+"""
 NOTEBOOKS = {
     "01_data_prep": """
 from pathlib import Path
@@ -37,13 +44,8 @@ assert Path(model).is_file()
 Path(f"{workdir}/{preset}/{experiment}").mkdir(parents=True, exist_ok=True)
 Path(f"{workdir}/{preset}/{experiment}/evaluation.json").write_text("{}")
 """,
-    "06_synthesis": """
-from pathlib import Path
-if Path("fail").exists():
-    assert artefacts != "figure_05", "made to fail"
-for extension in ("png", "pdf", "json", "mp4"):
-    Path(f"{figures_dir}/{artefacts}.{extension}").write_text("drawn")
-""",
+    "02_model_walkthrough": DRAW,
+    "06_synthesis": DRAW,
 }
 TRAINER = '''
 """Counts to 40, slowly; keeps the count where it is stopped, and goes on from there."""

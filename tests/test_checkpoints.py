@@ -3,7 +3,12 @@
 import dataclasses
 import json
 import logging
+import os
 import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import grain
 import jax
@@ -19,6 +24,7 @@ from dvdgan_lib.checkpoints import (
     load_generator,
     write_atomically,
 )
+from dvdgan_lib.data import batches, load
 
 # Orbax leaves coroutines behind where reading fails; that they were never awaited is said when they are collected.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -95,7 +101,12 @@ def flip_one_bit(folder):
     file.write_bytes(changed)
 
 
-DAMAGES = {"cut off": cut_off, "content gone": lambda folder: content(folder).unlink(), "one bit": flip_one_bit}
+DAMAGES = {
+    "cut off": cut_off,
+    "content gone": lambda folder: content(folder).unlink(),
+    "one bit": flip_one_bit,
+    "position gone": lambda folder: shutil.rmtree(folder / "data"),
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
@@ -124,6 +135,20 @@ def test_a_checkpoint_without_checksums_is_read_as_it_is(run):
     assert_restored(folder, 4, following)
 
 
+def test_the_position_as_grain_saved_it_is_read(run):
+    """The first checkpoints have Grain's own file, of the one process that there was."""
+    folder, following = run
+    data = folder / "4" / "data"
+    shutil.rmtree(data)
+    data.mkdir()
+    (data / "process_0-of-1.json").write_text('{\n    "next_index": 3\n}')
+    metadata = json.loads((folder / "4" / "_CHECKPOINT_METADATA").read_text())
+    handlers = "orbax.checkpoint.experimental.v1._src.handlers.stateful_checkpointable_handler"
+    metadata["item_handlers"]["data"] = f"{handlers}.StatefulCheckpointableHandler"
+    (folder / "4" / "_CHECKPOINT_METADATA").write_text(json.dumps(metadata))
+    assert_restored(folder, 4, following)
+
+
 def test_nothing_but_damaged_ones_is_an_error(run):
     folder, _ = run
     for step in (2, 4):
@@ -138,6 +163,107 @@ def test_a_killed_save_leaves_the_one_before(run):
     (folder / "6.orbax-checkpoint-tmp-1" / "state").mkdir(parents=True)
     (folder / "6.orbax-checkpoint-tmp-1" / "state" / "manifest.ocdbt").write_bytes(b"half")
     assert_restored(folder, 4, following)
+
+
+# --- Many processes ---------------------------------------------------------------------------------------------------
+
+# What each of two processes, with two devices each, does: it goes on from the checkpoint of one, and leaves one.
+PROCESS = """
+import sys
+import jax
+import numpy as np
+
+port, process, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
+jax.distributed.initialize(f"127.0.0.1:{port}", 2, process)
+listed = jax.devices()
+jax.devices = lambda: listed[::-1]  # as on a TPU, where their order need not be that of the processes
+
+from jax.experimental.multihost_utils import process_allgather
+from dvdgan_lib import devices
+from dvdgan_lib.checkpoints import Checkpoints
+from test_checkpoints import loader, state
+
+mesh = devices.mesh(8)
+split, replicated = devices.batch_sharding(mesh), devices.replicated(mesh)
+template = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated), state(0))
+own, whole = loader(process, 2), loader(0, 1)
+checkpoints = Checkpoints(folder)
+step, restored = checkpoints.restore(template, own)
+assert step == 1
+jax.tree.map(lambda x, wanted: np.testing.assert_array_equal(x.addressable_data(0), wanted), restored, state(1))
+next(whole)
+for _ in range(2):
+    local, wanted = next(own), next(whole)
+    for key in ("video", "label"):
+        batch = jax.make_array_from_process_local_data(split, local[key])
+        assert batch.shape == wanted[key].shape
+        assert sorted(shard.index[0].start // 2 for shard in batch.addressable_shards) == [2 * process, 2 * process + 1]
+        np.testing.assert_array_equal(process_allgather(batch, tiled=True), wanted[key])
+checkpoints.save(3, jax.jit(lambda: state(3), out_shardings=replicated)(), own)
+checkpoints.close()
+print("done")
+"""
+
+
+def loader(host, hosts):
+    source = load("moving_shapes", "train", num_frames=2, resolution=8, num_classes=3)
+    return batches(source, 8, seed=1, replicas=4, host=host, hosts=hosts, threads=1)
+
+
+def test_two_processes_share_global_batches_and_a_checkpoint(tmp_path):
+    begun, whole = loader(0, 1), loader(0, 1)
+    next(begun)
+    folder = tmp_path / "checkpoints"
+    checkpoints = Checkpoints(folder)
+    checkpoints.save(1, state(1), begun)
+    checkpoints.close()
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    here = Path(__file__).resolve().parent
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (here.parent, here))), "JAX_PLATFORMS": "cpu"}
+    commands = [[sys.executable, "-c", PROCESS, str(port), str(i), str(folder)] for i in range(2)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen(command, env=environment, **pipes) for command in commands]
+    try:
+        said = [process.communicate(timeout=600) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    for process, (out, err) in zip(running, said, strict=True):
+        assert process.returncode == 0, err
+        assert out.endswith("done\n")  # behind what Gloo says
+
+    checkpoints, data = Checkpoints(folder), loader(0, 1)
+    step, restored = checkpoints.restore(state(0), data)
+    checkpoints.close()
+    assert step == 3
+    jax.tree.map(np.testing.assert_array_equal, restored, state(3))
+    wanted = [next(whole) for _ in range(4)][3]
+    for key, value in next(data).items():
+        np.testing.assert_array_equal(value, wanted[key])
+
+
+@pytest.mark.parametrize("hosts", [1, 2, 4])
+def test_any_number_of_hosts_goes_on_with_the_same_batches(tmp_path, hosts):
+    begun = loader(1, 2)
+    next(begun), next(begun), next(begun)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(3, state(3), begun)
+    shares = [loader(host, hosts) for host in range(hosts)]
+    for share in shares:
+        checkpoints.restore(state(0), share)
+    checkpoints.close()
+    whole = loader(0, 1)
+    for _ in range(3):
+        next(whole)
+    for wanted in (next(whole), next(whole)):
+        made = [next(share) for share in shares]
+        for key in wanted:
+            np.testing.assert_array_equal(np.concatenate([batch[key] for batch in made]), wanted[key])
 
 
 # --- Exported models --------------------------------------------------------------------------------------------------

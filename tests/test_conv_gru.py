@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jax import lax
 from numpy_reference import conv_gru
 
@@ -38,6 +40,23 @@ def test_equals_the_equations(float64, monkeypatch, frames, backend):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     np.testing.assert_allclose(apply(p, x, h, frames), conv_gru(p, x, h), atol=1e-10)
     np.testing.assert_allclose(apply(p, x, None, frames), conv_gru(p, x, np.zeros_like(h)), atol=1e-10)
+
+
+@given(
+    frames=st.integers(1, 3),
+    size=st.sampled_from([1, 2, 4]),
+    c=st.integers(1, 5),
+    c_in=st.integers(1, 5),
+    batch=st.integers(1, 2),
+)
+@settings(max_examples=8, deadline=None)
+def test_equals_the_equations_at_any_size(frames, size, c, c_in, batch):
+    rng = np.random.default_rng(0)
+    p = parameters(rng, c, c_in)
+    x, h = rng.normal(size=(frames, batch, size, size, c_in)), rng.normal(size=(batch, size, size, c))
+    in_float32 = jax.tree.map(jnp.float32, (p, x.swapaxes(0, 1), h))
+    run = jax.jit(lambda p, x, h: ConvGRU(c).apply({"params": p}, x, frames, h))
+    np.testing.assert_allclose(run(*in_float32).swapaxes(0, 1), conv_gru(p, x, h), atol=1e-4)
 
 
 def test_parameters_are_the_papers():

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -79,3 +80,21 @@ def test_batches_are_split_and_weights_repeated():
 def test_as_many_devices_as_a_batch_can_be_split_over(monkeypatch, available, batch_size, used):
     monkeypatch.setattr(jax, "devices", lambda: [jax.local_devices()[0]] * available)
     assert devices.mesh(batch_size).size == used
+
+
+@pytest.mark.parametrize(("batch_size", "each"), [(16, 4), (8, 2), (12, 1), (4, 1)])
+def test_processes_stand_in_their_order_with_as_many_devices_each(monkeypatch, batch_size, each):
+    """Whatever order JAX has: process h must hold the rows that `data.batches` makes for host h."""
+    pod = [SimpleNamespace(process_index=process, id=10 * process + i) for process in range(4) for i in range(4)]
+    shuffled = [pod[i] for i in np.random.default_rng(0).permutation(16)]
+    monkeypatch.setattr(jax, "devices", lambda: shuffled)
+    monkeypatch.setattr(jax, "process_count", lambda: 4)
+    monkeypatch.setattr(devices, "Mesh", lambda row, names: [device.id for device in row])
+    assert devices.mesh(batch_size) == [10 * process + i for process in range(4) for i in range(each)]
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    with pytest.raises(devices.WrongDeviceError, match="A batch of 16 cannot be split over 3 processes evenly") as error:
+        devices.mesh(16)
+    assert "\n" not in str(error.value)

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import numpy_reference as reference
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
-from dvdgan_lib import experiments
+from dvdgan_lib import discriminators, experiments
 from dvdgan_lib.discriminators import (
     DualDiscriminator,
     SpatialDiscriminator,
@@ -19,6 +21,7 @@ from dvdgan_lib.discriminators import (
 )
 
 LABELS = np.array([2, 0], np.int32)
+KEY = jax.random.key(3)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,7 @@ def test_d_s_equals_numpy(params, spatial):
 def test_d_s_is_the_sum_over_frames_in_any_order(spatial):
     frames = clips(2, 2, 16, 16, 3)
     scores = np.asarray(spatial(frames, LABELS))
-    each = [np.asarray(spatial(np.repeat(frames[:, i : i + 1], 2, 1), LABELS)) / 2 for i in range(2)]
+    each = [np.asarray(spatial(frames[:, i : i + 1], LABELS)) for i in range(2)]
     np.testing.assert_allclose(scores, sum(each), rtol=1e-4, atol=1e-3)
     np.testing.assert_allclose(spatial(frames[:, ::-1], LABELS), scores, rtol=1e-4, atol=1e-3)
     assert np.abs(each[0] - each[1]).min() > 1e-2
@@ -124,6 +127,59 @@ def test_phi_crops_one_window_a_video_anywhere():
     assert stats.chisquare(counts).pvalue > 1e-3
 
 
+def test_phi_crops_another_window_for_the_next_key():
+    video = np.broadcast_to(np.arange(64.0).reshape(8, 8, 1), (50, 1, 8, 8, 1))
+    one, same, other = (np.asarray(phi(video, "crop", jax.random.key(i)))[:, 0, 0, 0, 0] for i in (0, 0, 1))
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).mean() > 0.5
+
+
+@pytest.fixture
+def what_each_sees(monkeypatch):
+    """A function of (model, video, key): the arrays that D_S and D_T are handed, in place of their scores."""
+    for name in ("SpatialDiscriminator", "TemporalDiscriminator"):
+        monkeypatch.setattr(discriminators, name, lambda config, name: lambda seen, labels: seen)
+    return lambda model, video, key: DualDiscriminator(model).apply({"params": {}}, video, LABELS, key)
+
+
+@pytest.mark.parametrize("kind", experiments.PHIS)
+def test_d_t_sees_exactly_phi_and_d_s_whole_frames(tiny, what_each_sees, kind):
+    video = clips(2, 3, 16, 16, 3)
+    seen = what_each_sees(dataclasses.replace(tiny.model, phi=kind), video, KEY)
+    if kind == "crop":
+        corners = [(y, x) for y in range(9) for x in range(9)]
+        for clip, small in zip(video, seen["temporal"], strict=True):
+            assert small.shape == (3, 8, 8, 3)
+            assert sum(np.array_equal(small, clip[:, y : y + 8, x : x + 8]) for y, x in corners) == 1
+    else:
+        size = {"pool2": 2, "pool4": 4, "identity": 1}[kind]
+        wanted = np.stack([reference.pool(clip, size) for clip in video])
+        np.testing.assert_allclose(seen["temporal"], wanted, atol=1e-6)
+    assert seen["spatial"].shape == (2, 2, 16, 16, 3)
+    for clip, frames in zip(video, seen["spatial"], strict=True):
+        which = [[np.array_equal(frame, f) for f in clip].index(True) for frame in frames]
+        assert len(set(which)) == 2
+
+
+@pytest.fixture(scope="module")
+def both(tiny, params):
+    return jax.jit(lambda video: DualDiscriminator(tiny.model).apply({"params": params}, video, LABELS, KEY))
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=10, deadline=None)
+def test_pixels_permuted_inside_2x2_cells_change_d_s_and_not_d_t(both, seed):
+    """Section 3.1, of any permutation: another one in every cell of every frame."""
+    video = clips(2, 3, 16, 16, 3)
+    cells = video.reshape(2, 3, 8, 2, 8, 2, 3).swapaxes(3, 4).reshape(2, 3, 8, 8, 4, 3)
+    order = np.random.default_rng(seed).random(cells.shape[:-1]).argsort(-1)
+    permuted = np.take_along_axis(cells, order[..., None], -2)
+    permuted = permuted.reshape(2, 3, 8, 8, 2, 2, 3).swapaxes(3, 4).reshape(video.shape)
+    before, after = both(video), both(permuted)
+    np.testing.assert_allclose(after["temporal"], before["temporal"], rtol=1e-4, atol=1e-3)
+    assert np.abs(after["spatial"] - before["spatial"]).max() > 1e-3
+
+
 def test_d_t_is_blind_within_2x2_cells_unless_phi_is_the_identity(tiny, params):
     """Section 3.1: "unable to reflect ... the temporal evolution of pixels within a 2x2 window"."""
     video = clips(2, 3, 16, 16, 3)
@@ -137,9 +193,6 @@ def test_d_t_is_blind_within_2x2_cells_unless_phi_is_the_identity(tiny, params):
         score = jax.jit(lambda v, module=module, variables=variables: module.apply(variables, v, LABELS, KEY))
         difference = np.abs(score(video)["temporal"] - score(shuffled)["temporal"])
         assert difference.max() < 1e-3 if kind == "pool2" else difference.min() > 1e-2
-
-
-KEY = jax.random.key(3)
 
 
 def test_both_together_are_d_s_of_drawn_frames_and_d_t_of_phi(tiny, params, spatial, temporal):

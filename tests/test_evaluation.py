@@ -1,31 +1,29 @@
 """What `evaluate` measures and against what; the metrics themselves are tested in tests/metrics."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from dvdgan_lib import evaluation, metrics
-from dvdgan_lib.checkpoints import TrainedGenerator
 
 
 @pytest.fixture
-def generator(tiny, tiny_updates, tiny_state):
-    """The tiny run's generator before its first step, with the card of a trained one."""
-    untrained = evaluation.untrained(tiny)
-    return TrainedGenerator(tiny, untrained.params, untrained.standing, {"steps": 0}, path="folder/model.safetensors")
+def generator(tiny):
+    """The tiny run's generator before its first step, as if read from a file."""
+    return dataclasses.replace(evaluation.untrained(tiny), path="folder/model.safetensors")
 
 
 @pytest.fixture
 def seen(monkeypatch):
-    """The videos that features were asked for, by name; the features are pixel statistics in place of I3D's."""
+    """The videos that features were asked for, by name; the features are random numbers, not I3D's."""
     videos_by_name = {}
 
     def pretend(videos, cache, name):
         videos_by_name[name] = videos
         rng = np.random.default_rng(len(name))
         logits, pool = rng.normal(size=(len(videos), 400)), rng.gamma(1.0, size=(len(videos), 1024))
-        logits[:, 0] += videos.mean((1, 2, 3, 4))
         return metrics.I3DFeatures(logits.astype(np.float32), pool.astype(np.float32), videos.shape[1:4])
 
     monkeypatch.setattr(metrics, "features_cached", pretend)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from dvdgan_lib import data, discriminators, experiments, layers
+from dvdgan_lib import data, experiments
 
 EVERY = [(name, preset) for name in experiments.NAMES for preset in experiments.PRESETS]
 
@@ -57,8 +57,8 @@ def test_every_run_exists_at_every_size_and_says_what_it_is(name, preset):
     assert name in e.describe()
     assert e.cost.hardware in e.describe()
     assert json.loads(e.to_json())["model"]["num_frames"] == e.model.num_frames
-    assert e.model.norm in layers.NORMS
-    assert e.model.phi in discriminators.PHI
+    assert e.model.norm in experiments.NORMS
+    assert e.model.phi in experiments.PHIS
     with pytest.raises(dataclasses.FrozenInstanceError):
         e.model.ch = 1
 
@@ -119,6 +119,8 @@ def test_unknown_names_are_answered_by_what_there_is(arguments, listed):
         ("model", {"k": 13}, "k = 13 of 12"),
         ("model", {"k": 0}, "k = 0"),
         ("model", {"spatial_discriminator": False, "temporal_discriminator": False}, "nothing is left"),
+        ("data", {"shuffling": "some"}, "shuffling = 'some' does not exist; there are independent, disjoint"),
+        ("data", {"clips_per_class": 0}, "at least 1 clip of each class, or all with None, not 0"),
         ("training", {"steps": 0}, "at least one step"),
         ("training", {"batch_size": 0}, "one clip"),
     ],
@@ -128,6 +130,18 @@ def test_parts_that_do_not_fit_are_refused(part, changes, sentence):
     e = dataclasses.replace(e, **{part: dataclasses.replace(getattr(e, part), **changes)})
     with pytest.raises(experiments.UnknownExperimentError, match=sentence):
         experiments.check(e)
+
+
+@pytest.mark.parametrize(("name", "preset"), EVERY)
+def test_devices_shuffle_all_clips_independently(name, preset):
+    chosen = experiments.get(name, preset).data
+    assert (chosen.shuffling, chosen.clips_per_class) == ("independent", None)  # B.1
+
+
+@pytest.mark.parametrize("changes", [{"shuffling": "disjoint"}, {"clips_per_class": 1}])
+def test_other_ways_to_share_the_data_exist(changes):
+    e = experiments.get("kinetics600_64x64_12f")
+    experiments.check(dataclasses.replace(e, data=dataclasses.replace(e.data, **changes)))
 
 
 def test_a_seed_has_a_folder_of_its_own():

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpy_reference as reference
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dvdgan_lib import layers
+from dvdgan_lib import experiments, layers
 
 B, T, H, W, C = 2, 3, 4, 4, 8
 
@@ -117,7 +119,48 @@ def test_gradient_passes_through_sigma(float64):
         np.testing.assert_allclose(found[index], wanted, rtol=1e-5)
 
 
+@given(
+    taps=st.sampled_from([(), (1, 1), (3, 3), (3, 3, 3)]),
+    c_in=st.integers(1, 5),
+    c_out=st.integers(2, 6),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=10, deadline=None)
+def test_one_call_is_one_power_iteration(taps, c_in, c_out, seed):
+    """Miyato et al. 2018, algorithm 1, at any shape; without `update`, sigma is that of u as it is."""
+    rng = np.random.default_rng(seed)
+    weight, u = rng.normal(size=(*taps, c_in, c_out)).astype(np.float32), rng.normal(size=c_out)
+    u = (u / np.linalg.norm(u)).astype(np.float32)
+    matrix = weight.reshape(-1, c_out).astype(np.float64)
+    v = matrix @ u / np.linalg.norm(matrix @ u)
+    moved = matrix.T @ v / np.linalg.norm(matrix.T @ v)
+    for update, wanted in ((True, moved), (False, u)):
+        normalized, vectors = layers.spectral_normalize({"conv": {"kernel": weight}}, {"conv/kernel": u}, update)
+        np.testing.assert_allclose(vectors["conv/kernel"], wanted, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(normalized["conv"]["kernel"], weight / (v @ matrix @ wanted), rtol=1e-4, atol=1e-5)
+
+
+def test_gradient_does_not_pass_through_u_and_v(float64):
+    """Miyato et al. 2018, equation 11: v' W u with u and v held, long before they have converged."""
+    rng = np.random.default_rng(2)
+    weight, direction, u = rng.normal(size=(6, 4)), rng.normal(size=(6, 4)), np.eye(4)[0]
+    v = weight @ u / np.linalg.norm(weight @ u)
+    moved = weight.T @ v / np.linalg.norm(weight.T @ v)
+
+    def ours(weight):
+        normalized, _ = layers.spectral_normalize({"kernel": weight}, {"kernel": jnp.asarray(u)}, update=True)
+        return jnp.sum(direction * normalized["kernel"])
+
+    sigma = v @ weight @ moved
+    wanted = direction / sigma - np.sum(direction * weight) / sigma**2 * np.outer(v, moved)
+    np.testing.assert_allclose(jax.grad(ours)(jnp.asarray(weight)), wanted, rtol=1e-9, atol=1e-12)
+
+
 # --- Sampling in space ------------------------------------------------------------------------------------------------
+
+
+def test_pixels_become_minus_one_to_one():
+    np.testing.assert_allclose(layers.from_pixels(jnp.array([0, 51, 255], jnp.uint8)), [-1.0, -0.6, 1.0], atol=1e-6)
 
 
 def test_upsampling_and_pooling_equal_numpy():
@@ -194,6 +237,20 @@ def test_information_passes_between_frames_only_where_norms_reduce_over_time(kin
     assert (np.abs(before[:, [0, 2]] - after[:, [0, 2]]).max() > 1e-2) == passes
 
 
+@given(frames=st.integers(2, 5), changed=st.integers(0, 4), channels=st.integers(1, 4), batch=st.integers(1, 3))
+@settings(max_examples=10, deadline=None)
+def test_a_changed_frame_moves_no_other_through_batch_norm(frames, changed, channels, batch):
+    """B.2: "we do not reduce over the time dimension"; and that frame's samples all move."""
+    changed %= frames
+    x = features(shape=(batch, frames, 2, 2, channels))
+    other = x.copy()
+    other[0, changed] = 3.0 * other[0, changed] + np.arange(4.0).reshape(2, 2, 1)
+    before, after = normalized("batch", x), normalized("batch", other)
+    rest = np.arange(frames) != changed
+    np.testing.assert_array_equal(before[:, rest], after[:, rest])
+    assert (np.abs(before - after)[:, changed].max((1, 2, 3)) > 1e-3).all()
+
+
 @pytest.mark.parametrize("kind", ["batch", "batch_over_time"])
 def test_standing_statistics_take_the_place_of_the_batchs(kind):
     x, other = features(), features(seed=1)
@@ -206,7 +263,7 @@ def test_standing_statistics_take_the_place_of_the_batchs(kind):
     np.testing.assert_allclose(normalized(kind, mixed, True, seen)[0], own[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", layers.NORMS)
+@pytest.mark.parametrize("kind", experiments.NORMS)
 def test_conditional_norm_gives_each_sample_its_own_gain_and_bias(kind):
     rng, x = np.random.default_rng(0), features()
     condition = rng.normal(size=(B, 5)).astype(np.float32)

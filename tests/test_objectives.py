@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dvdgan_lib.objectives import discriminator_loss, generator_loss
 
@@ -35,3 +37,26 @@ def test_g_wants_every_score_up_whatever_it_is():
     fake = scores(2, "spatial", "temporal")
     for gradient in jax.grad(generator_loss)(fake).values():
         np.testing.assert_allclose(gradient, np.full(7, -1 / 7), rtol=1e-6)
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=10, deadline=None)
+def test_gradients_equal_finite_differences(seed):
+    """Of NumPy's hinge in double precision, at scores that are not in the kinks at -1 and 1."""
+    rng = np.random.default_rng(seed)
+    real, fake = rng.normal(scale=2.0, size=(2, 5))
+    real[np.abs(real - 1.0) < 1e-3] = fake[np.abs(fake + 1.0) < 1e-3] = 0.0
+
+    def of_d(real, fake):
+        return np.maximum(0.0, 1.0 - real).mean() + np.maximum(0.0, 1.0 + fake).mean()
+
+    def slope(function, at, step=1e-6):
+        ways = step * np.eye(len(at))
+        return np.array([(function(at + way) - function(at - way)) / (2 * step) for way in ways])
+
+    scores = lambda values: {"temporal": jnp.float32(values)}  # noqa: E731
+    of_real, of_fake = jax.grad(discriminator_loss, (0, 1))(scores(real), scores(fake))
+    np.testing.assert_allclose(of_real["temporal"], slope(lambda r: of_d(r, fake), real), atol=1e-5)
+    np.testing.assert_allclose(of_fake["temporal"], slope(lambda f: of_d(real, f), fake), atol=1e-5)
+    of_g = jax.grad(generator_loss)(scores(fake))
+    np.testing.assert_allclose(of_g["temporal"], slope(lambda f: -f.mean(), fake), atol=1e-5)

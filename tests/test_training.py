@@ -17,8 +17,9 @@ import mediapy
 import numpy as np
 import pytest
 
-from dvdgan_lib import devices, experiments, sampling, training
+from dvdgan_lib import data, devices, sampling, training
 from dvdgan_lib.checkpoints import CheckpointError, load_generator
+from dvdgan_lib.run_record import check_configuration
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "kinetics600_64x64_12f"
@@ -180,10 +181,61 @@ def test_going_on_with_another_configuration_is_refused(run, tmp_path, tiny):
     assert list(metrics(folder)) == [1, 2]
 
 
-@pytest.mark.parametrize("name", ["bair_fp_64x64_1to15", "biggan_deep"])
-def test_what_is_not_built_is_refused(name, tmp_path):
-    with pytest.raises(experiments.UnknownExperimentError, match=f"{name} .*"):
-        training.train(experiments.get(name, "smoke"), tmp_path)
+@pytest.fixture
+def asked(monkeypatch):
+    """What `train` asks of the loader, call by call."""
+    calls, batches = [], data.batches
+
+    def spy(source, *arguments, **options):
+        calls.append(options | {"clips": len(source)})
+        return batches(source, *arguments, **options)
+
+    monkeypatch.setattr(data, "batches", spy)
+    return calls
+
+
+def rewrite_record(folder, change):
+    record = json.loads((folder / "experiment.json").read_text())
+    change(record)
+    (folder / "experiment.json").write_text(json.dumps(record))
+
+
+def test_a_replica_is_a_device_and_their_number_stays_that_of_the_first_start(run, tmp_path, asked):
+    folder = run(tmp_path, steps=1).parent
+    assert json.loads((folder / "experiment.json").read_text())["replicas"] == jax.device_count() == 2
+    assert (asked[0]["replicas"], asked[0]["host"], asked[0]["hosts"]) == (2, 0, 1)
+    rewrite_record(folder, lambda record: record.update(replicas=1))  # as if begun on one device
+    run(tmp_path, steps=2)
+    assert asked[1]["replicas"] == 1
+    assert json.loads((folder / "experiment.json").read_text())["replicas"] == 1
+
+
+def test_a_run_on_few_clips_in_one_order(run, tmp_path, tiny, asked):
+    few = replaced(replaced(tiny, "data", clips_per_class=2), "data", shuffling="disjoint")
+    model = load_generator(run(tmp_path, few, steps=1))
+    assert (asked[0]["replicas"], asked[0]["clips"]) == (1, 2 * tiny.model.num_classes)
+    assert "first 2 clips of each class" in model.card["data"]
+    assert len(training.load_source(few, "test")) == len(training.load_source(tiny, "test")) > 1000, "all are tested on"
+    with pytest.raises(CheckpointError, match=r"shuffling: disjoint then, independent now; data.clips_per_class: 2 then"):
+        run(tmp_path, tiny)
+
+
+def test_a_field_that_a_record_lacks_had_its_default(tmp_path, tiny):
+    check_configuration(tmp_path, tiny, 0, 4)
+    rewrite_record(tmp_path, lambda record: record["experiment"]["data"].pop("shuffling"))
+    assert check_configuration(tmp_path, tiny, 0, 8)[1] == 4
+    rewrite_record(tmp_path, lambda record: (record.pop("replicas"), record["experiment"]["data"].pop("shuffling")))
+    assert check_configuration(tmp_path, tiny, 0, 8)[1] == 1, "before there were replicas, all devices had one order"
+    rewrite_record(tmp_path, lambda record: record["experiment"]["data"].pop("shuffling"))
+    with pytest.raises(CheckpointError, match=r"data.shuffling: independent then, disjoint now"):
+        check_configuration(tmp_path, replaced(tiny, "data", shuffling="disjoint"), 0, 1)
+
+
+def test_processes_that_cannot_share_a_batch_are_one_sentence(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    with pytest.raises(devices.WrongDeviceError, match="A batch of 2 cannot be split over 3 processes evenly"):
+        training.train(tiny, tmp_path)
+    assert not list(tmp_path.iterdir()), "nothing is begun"
 
 
 # --- The command line -------------------------------------------------------------------------------------------------
@@ -197,6 +249,7 @@ def test_what_is_not_built_is_refused(name, tmp_path):
         ([NAME, "--preset", "colab"], "needs an accelerator"),
         ([NAME, "--preset", "paper"], "needs an accelerator"),
         ([NAME, "--steps", "0"], "at least one step"),
+        ([NAME, "--preset", "paper", "--allow-cpu"], "there is no prepared data set in"),
         ([NAME, "--preset", "smoke", "--data-dir", "{tmp}"], "{tmp}"),
         ([NAME, "--preset", "smoke", "--data-dir", "{tmp}/nowhere"], "{tmp}/nowhere"),
     ],

@@ -1,15 +1,19 @@
 """What an update changes and what it must leave alone, the moving average, and the draws."""
 
+import dataclasses
 import itertools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 
-from dvdgan_lib import devices
-from dvdgan_lib.updates import Updates
+from dvdgan_lib import data, devices, discriminators, layers, training
+from dvdgan_lib.discriminators import DualDiscriminator
+from dvdgan_lib.updates import State, Updates
 
 METRICS_OF_D = {"d_loss", "spatial_real", "spatial_fake", "temporal_real", "temporal_fake"}
 
@@ -97,6 +101,36 @@ def test_every_weight_has_a_gradient(tiny_state, after_d, update_g):
     assert {path for path, nu in of_d.items() if nu.max() < 1e-16} == set()
 
 
+def power_iteration(params, vectors):
+    """Weight's path -> (v' W u' , u') after one step from u, in double precision (Miyato et al. 2018, algorithm 1)."""
+    moved = {}
+    for path, weight in flatten_dict(params, sep="/").items():
+        if path.endswith("kernel") or "projection" in path:
+            matrix = np.float64(weight).reshape(-1, weight.shape[-1])
+            v = matrix @ vectors[path]
+            u = matrix.T @ (v / np.linalg.norm(v))
+            moved[path] = np.linalg.norm(u), u / np.linalg.norm(u)
+    return moved
+
+
+@pytest.mark.parametrize("which", ["d", "g"])
+def test_u_moves_by_one_power_iteration_an_update_however_many_frames(which, tiny, tiny_state, update_d, update_g):
+    """Of the weights as they were before: ConvGRUs, which run once a frame, are no exception."""
+    assert tiny.model.num_frames > 1
+    # Of initial, orthogonal weights every u is a singular vector: any number of iterations would give the same.
+    rng = np.random.default_rng(0)
+    noisy = lambda params: jax.tree.map(lambda p: p + 0.3 * rng.normal(size=p.shape).astype(p.dtype), params)  # noqa: E731
+    state = tiny_state._replace(g_params=noisy(tiny_state.g_params), d_params=noisy(tiny_state.d_params))
+    for _ in range(2):
+        before, (state, _) = state, {"d": update_d, "g": update_g}[which](state)
+        old, new = getattr(before, f"{which}_vectors"), getattr(state, f"{which}_vectors")
+        moved = power_iteration(getattr(before, f"{which}_params"), old)
+        assert old.keys() == new.keys() == moved.keys()
+        for path, (_, u) in moved.items():
+            np.testing.assert_allclose(new[path], u, atol=1e-4, err_msg=path)
+            assert len(u) == 1 or np.abs(u - old[path]).max() > 1e-3, f"{path}: u that stays proves nothing"
+
+
 def test_average_follows_its_recursion_from_the_start_step_on(tiny, steps):
     """A copy of the weights up to and with step 2, then decay 0.9."""
     assert (tiny.training.ema_start, tiny.training.ema_decay) == (2, 0.9)
@@ -167,6 +201,17 @@ def test_number_of_devices_changes_nothing(float64, monkeypatch, tiny, batch):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), *found)
 
 
+def test_initial_weights_are_orthogonal(tiny_state):
+    """B.3; G's class embedding among them. Orthonormal are a matrix's columns, or its rows where those are fewer."""
+    count = 0
+    for path, weight in flatten_dict({"g": tiny_state.g_params, "d": tiny_state.d_params}, sep="/").items():
+        if weight.ndim > 1:
+            matrix, count = weight.reshape(-1, weight.shape[-1]), count + 1
+            product = matrix @ matrix.T if len(matrix) < matrix.shape[1] else matrix.T @ matrix
+            np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-4, err_msg=path)
+    assert count == len(tiny_state.g_vectors) + len(tiny_state.d_vectors) + 1
+
+
 def test_initial_state(tiny, tiny_state):
     assert tiny_state.step == 0
     assert changed(tiny_state, tiny_state._replace(ema=tiny_state.g_params)) == set()
@@ -175,3 +220,229 @@ def test_initial_state(tiny, tiny_state):
         tiny_state.d_params["spatial"]["head"]["score"]["kernel"],
         tiny_state.d_params["temporal"]["head"]["score"]["kernel"],
     )
+
+
+# --- What goes where, with toys in the place of G and D: of one weight each, and with a record of what they are given ----
+
+
+class Toy:
+    """Remembers the weights and inputs of each `apply`, though a gradient is taken of it."""
+
+    def __init__(self, function):
+        self.function, self.calls = function, []
+
+    def apply(self, variables, *inputs, **_):
+        inputs = inputs[:2]  # (latents, labels) of G, (video, labels) of D
+        jax.debug.callback(lambda *seen: self.calls.append(jax.device_get(seen)), variables["params"], *inputs)
+        return self.function(variables["params"]["toy"]["kernel"], *inputs)
+
+
+@pytest.fixture
+def toys(tiny):
+    """(updates, state): a fake is tanh(z W), one colour; scores are a clip's mean colour times W, and a tenth of y."""
+    shape = (2, 3, 16, 16, 3)
+
+    def make(kernel, latents, labels):
+        return jnp.broadcast_to(jnp.tanh(latents @ kernel)[:, None, None, None], shape), {}
+
+    def judge(kernel, video, labels):
+        scores = video.mean((1, 2, 3)) @ kernel + 0.1 * labels[:, None]
+        return {"spatial": scores[:, 0], "temporal": scores[:, 1]}
+
+    updates, rng = Updates(tiny), np.random.default_rng(0)
+    updates.generator, updates.discriminator = Toy(make), Toy(judge)
+    params = {d: {"toy": {"kernel": np.float32(rng.normal(size=size))}} for d, size in (("g", (8, 3)), ("d", (3, 2)))}
+    vectors = {d: layers.init_spectral_vectors(p, jax.random.key(0)) for d, p in params.items()}
+    state = State(
+        step=jnp.int32(0),
+        g_params=params["g"],
+        d_params=params["d"],
+        g_vectors=vectors["g"],
+        d_vectors=vectors["d"],
+        g_opt=updates.g_optimizer.init(params["g"]),
+        d_opt=updates.d_optimizer.init(params["d"]),
+        ema=params["g"],
+        seed=jnp.uint32(0),
+    )
+    # Not jitted: that would compile for longer than it runs, and what is passed is to be seen.
+    updates.update_d, updates.update_g = updates._update_d, updates._update_g
+    return updates, jax.device_get(state)
+
+
+def seen(toy):
+    jax.effects_barrier()
+    (call,) = toy.calls
+    return call
+
+
+def as_it_is(params, vectors):
+    """The weights over sigma = |W u|, without an iteration."""
+    weight, u = np.float64(params["toy"]["kernel"]), np.float64(vectors["toy/kernel"])
+    return weight / np.linalg.norm(weight @ u)
+
+
+def iterated(params, vectors):
+    return params["toy"]["kernel"] / power_iteration(params, vectors)["toy/kernel"][0]
+
+
+def test_d_judges_real_clips_and_fakes_each_under_its_own_label(toys, batch):
+    """And the scores come back under the right names: d_loss is the hinge of NumPy's."""
+    (updates, state), (video, _) = toys, batch
+    labels = np.array([2, 1], np.int32)
+    _, metrics = updates.update_d(state, video, labels, 0)
+    g_weights, latents, fake_labels = seen(updates.generator)
+    d_weights, judged, judged_labels = seen(updates.discriminator)
+    real = np.float64(video) / 127.5 - 1.0
+    fake = np.tanh(latents @ g_weights["toy"]["kernel"])
+    assert judged.shape == (4, 3, 16, 16, 3)
+    pairs = [(*clip.mean((0, 1, 2)), y) for clip, y in zip(judged, judged_labels, strict=True)]
+    wanted = [(*clip.mean((0, 1, 2)), y) for clip, y in zip(real, labels, strict=True)]
+    wanted += [(*colour, y) for colour, y in zip(fake, fake_labels, strict=True)]
+    np.testing.assert_allclose(sorted(pairs), sorted(wanted), atol=1e-4)
+    assert all(np.abs(judged - clip).max((1, 2, 3, 4)).min() < 1e-5 for clip in real), "the pixels themselves"
+
+    loss = 0.0
+    for i, d in enumerate(("spatial", "temporal")):
+        on = {
+            "real": real.mean((1, 2, 3)) @ d_weights["toy"]["kernel"][:, i] + 0.1 * labels,
+            "fake": fake @ d_weights["toy"]["kernel"][:, i] + 0.1 * fake_labels,
+        }
+        for kind, sign in (("real", 1.0), ("fake", -1.0)):
+            np.testing.assert_allclose(metrics[f"{d}_{kind}"], on[kind].mean(), atol=1e-4)
+            loss += np.maximum(0.0, 1.0 - sign * on[kind]).mean()
+    np.testing.assert_allclose(metrics["d_loss"], loss, atol=1e-4)
+
+
+def test_g_is_judged_under_the_labels_it_was_given(toys):
+    updates, state = toys
+    _, metrics = updates.update_g(state)
+    g_weights, latents, labels = seen(updates.generator)
+    d_weights, judged, judged_labels = seen(updates.discriminator)
+    np.testing.assert_array_equal(judged_labels, labels)
+    fake = np.tanh(latents @ g_weights["toy"]["kernel"])
+    np.testing.assert_allclose(judged[:, 0, 0, 0], fake, atol=1e-5)
+    scores = fake @ d_weights["toy"]["kernel"] + 0.1 * labels[:, None]
+    np.testing.assert_allclose(metrics["g_loss"], -scores.mean(0).sum(), atol=1e-4)
+
+
+def test_sigma_is_of_the_new_u_in_the_own_step_and_of_u_as_it_is_in_the_others(toys, batch):
+    """B.3 with Miyato et al. 2018: one iteration an update of the network's own, none by the other's."""
+    updates, state = toys
+    weights = {}
+    for which, arguments in (("d", (*batch, 0)), ("g", ())):
+        after, _ = getattr(updates, f"update_{which}")(state, *arguments)
+        for name, toy in (("g", updates.generator), ("d", updates.discriminator)):
+            weights[name] = seen(toy)[0]["toy"]["kernel"]
+            toy.calls.clear()
+            form = iterated if name == which else as_it_is
+            wanted = form(getattr(state, f"{name}_params"), getattr(state, f"{name}_vectors"))
+            np.testing.assert_allclose(weights[name], wanted, rtol=1e-4)
+            moved = not np.array_equal(
+                getattr(after, f"{name}_vectors")["toy/kernel"], getattr(state, f"{name}_vectors")["toy/kernel"]
+            )
+            assert moved == (name == which)
+    both = (state.g_params, state.g_vectors), (state.d_params, state.d_vectors)
+    assert all(np.abs(as_it_is(*one) - iterated(*one)).max() > 1e-3 for one in both), "the two forms are to be told apart"
+
+
+def replaced(updates, **changes):
+    """The same toys with another training configuration."""
+    experiment = updates.experiment
+    other = Updates(dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, **changes)))
+    other.generator, other.discriminator = updates.generator, updates.discriminator
+    other.update_d, other.update_g = other._update_d, other._update_g
+    return other
+
+
+def test_average_lags_behind_large_steps_as_its_recursion_says(toys):
+    """A copy of the weights after each update up to and with step 2, then 0.9 of the old and 0.1 of the new."""
+    updates, state = toys
+    updates, average = replaced(updates, g_learning_rate=0.1), None
+    for step in range(1, 6):
+        before, (state, _) = state.g_params["toy"]["kernel"], updates.update_g(state)
+        weight = np.asarray(state.g_params["toy"]["kernel"])
+        assert np.abs(weight - before).max() > 0.01
+        average = weight if step <= 2 else 0.9 * average + 0.1 * weight
+        np.testing.assert_allclose(state.ema["toy"]["kernel"], average, rtol=1e-5)
+        assert (np.abs(average - weight).max() > 0.01) == (step > 2)
+
+
+def test_each_optimizer_has_its_own_rate(toys, batch):
+    """With b1 = 0 and bias correction, Adam's first step is the rate times the gradient's sign."""
+    updates, state = toys
+    updates = replaced(updates, g_learning_rate=0.02, d_learning_rate=0.03)
+    after_d, _ = updates.update_d(state, *batch, 0)
+    after_g, _ = updates.update_g(state)
+    for before, after, rate in ((state.d_params, after_d.d_params, 0.03), (state.g_params, after_g.g_params, 0.02)):
+        change = np.abs(after["toy"]["kernel"] - before["toy"]["kernel"])
+        np.testing.assert_allclose(change, rate, rtol=1e-2)
+
+
+def test_every_clip_and_update_has_a_random_crop_of_its_own_real_and_fake_alike(tiny, toys, monkeypatch):
+    """Section 4.3: half of each side, the same window for all frames of a clip."""
+    updates, state = toys
+    rows, columns = np.meshgrid(np.arange(16), np.arange(16), indexing="ij")
+    numbered = np.stack([rows, columns, np.zeros_like(rows)], -1)
+    video = np.broadcast_to(numbered, (2, 3, 16, 16, 3)).astype(np.uint8)
+    fake = layers.from_pixels(jnp.asarray(video).at[..., 2].set(1))
+    updates.generator = Toy(lambda *_: (fake, {}))
+    handed = []
+
+    def record(config, name):
+        return lambda small, labels: handed.append(np.asarray(small)) or jnp.zeros(len(small))
+
+    monkeypatch.setattr(discriminators, "TemporalDiscriminator", record)
+    updates.discriminator = DualDiscriminator(dataclasses.replace(tiny.model, phi="crop", spatial_discriminator=False))
+    windows = {}
+    for number in range(4):
+        updates.update_d(state, video, np.zeros(2, np.int32), number)
+        pixels = np.rint((handed.pop() + 1.0) * 127.5).astype(int)
+        assert pixels.shape == (4, 3, 8, 8, 3)
+        corners = pixels[:, 0, 0, 0, :2]
+        for clip, (y, x) in zip(pixels, corners, strict=True):
+            inside = np.broadcast_to(numbered[y : y + 8, x : x + 8, :2], (3, 8, 8, 2))
+            np.testing.assert_array_equal(clip[..., :2], inside)
+        assert sorted(pixels[:, 0, 0, 0, 2]) == [0, 0, 1, 1], "two real clips and two fakes"
+        windows[number] = [tuple(corner) for corner in corners]
+        assert len(set(windows[number])) > 1
+    assert len({tuple(corners) for corners in windows.values()}) == 4
+    for i in range(4):
+        assert len({corners[i] for corners in windows.values()}) > 1, "real and fake clips alike"
+
+
+def test_the_d_updates_of_one_step_see_different_real_clips(tiny, tmp_path, monkeypatch):
+    """The loop of `training.train`, with updates that only take notes; B.3's two updates of D for one of G."""
+    notes, split = [], Updates(tiny).split
+
+    class EnoughError(Exception):
+        pass
+
+    def update_d(state, video, labels, number):
+        notes.append((int(number), np.asarray(video), np.asarray(labels)))
+        return state, {"d_loss": 0.0}
+
+    def update_g(state):
+        notes.append("g")
+        if notes.count("g") == 2:
+            raise EnoughError
+        return state, {"g_loss": 0.0}
+
+    recorder = SimpleNamespace(
+        split=split,
+        abstract_state=None,
+        compile=lambda: None,
+        init=lambda seed: None,
+        update_d=update_d,
+        update_g=update_g,
+    )
+    monkeypatch.setattr(training, "Updates", lambda experiment: recorder)
+    with pytest.raises(EnoughError):
+        training.train(tiny, tmp_path, progress=False)
+    assert [note if note == "g" else note[0] for note in notes] == [0, 1, "g", 0, 1, "g"]
+    batches = data.batches(training.load_source(tiny), tiny.training.batch_size, 0, replicas=split.mesh.size)
+    of_d = [note for note in notes if note != "g"]
+    for (_, video, labels), wanted in zip(of_d, batches, strict=False):
+        np.testing.assert_array_equal(video, wanted["video"])
+        np.testing.assert_array_equal(labels, wanted["label"])
+    for (_, one, _), (_, other, _) in itertools.combinations(of_d, 2):
+        assert not np.array_equal(one, other)

@@ -110,9 +110,9 @@ def test_bad_files_are_skipped_named_and_counted(folder, clips, caplog):
     bad = spoil(folder, clips)
     with caplog.at_level(logging.WARNING):
         source = open_folder(folder)
-    assert {path.name for path, _ in source.skipped} == bad
+    assert {Path(path).name for path, _ in source.skipped} == bad
     assert all(isinstance(reason, str) and reason for _, reason in source.skipped)
-    assert "truncated" in dict((p.name, r) for p, r in source.skipped)["w_cut.avi"]
+    assert "truncated" in dict((Path(p).name, r) for p, r in source.skipped)["w_cut.avi"]
     assert len(caplog.records) == 1
     message = caplog.records[0].getMessage()
     assert message.startswith("4 of 9 videos")

