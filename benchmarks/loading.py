@@ -109,7 +109,7 @@ def plain_decoding(source, draws, data):
     frames = 0
     for index, seed in draws:
         start = video.window_start(int(source.frames[index]), source.num_frames, source.stride, np.random.default_rng(seed))
-        frames += decode(data[index], start, start + video.window_span(source.num_frames, source.stride), source._rate)
+        frames += decode(data[index], start, start + video.window_span(source.num_frames, source.stride), source.rate)
     return frames
 
 
@@ -201,16 +201,8 @@ def shares(source, draws):
 
         return wrapper
 
-    class Records:
-        def __init__(self, records):
-            self.records = records
-
-        def __getitem__(self, index):
-            with clock("reading the record"):
-                return self.records[index]
-
     patches = [
-        mock.patch.object(source, "_records", Records(source._records)),
+        mock.patch.object(source, "record", timed("reading the record", source.record)),
         mock.patch.object(video, "_open", timed("opening", video._open)),
         mock.patch.object(video, "_decoded", timed_frames(video._decoded)),
         mock.patch.object(video, "_upright_rgb", timed("conversion to RGB", video._upright_rgb)),
@@ -242,7 +234,7 @@ def measure(name, short_side, num_frames, stride, resolution, folder, cores, has
     where = folder / f"{name}_{short_side}"
     source = load(name, "train", num_frames=num_frames, resolution=resolution, stride=stride, data_dir=where)
     draws = [(i % len(source), i) for i in range(CLIPS)]
-    data = [source._records[int(where)]["video"] for where in source._where]
+    data = [source.record(i)["video"] for i in range(len(source))]
     stored = "files as they are" if short_side is None else f"encoded at {short_side}"
     print(f"\n{name}, {stored}: {num_frames} frames of {resolution}x{resolution}, stride {stride}")
 

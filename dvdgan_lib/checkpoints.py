@@ -17,7 +17,8 @@ import numpy as np
 from etils import epath
 from flax.traverse_util import flatten_dict, unflatten_dict
 from orbax.checkpoint import v1 as ocp
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.numpy import load as tensors_of_safetensors
 from safetensors.numpy import save as safetensors_bytes
 
 from dvdgan_lib import experiments
@@ -175,9 +176,9 @@ def load_generator(path: epath.PathLike) -> TrainedGenerator:
     if not file.exists():
         raise CheckpointError(f"There is no trained model at {file}: train it first, or name another file.")
     try:
-        with safe_open(os.fspath(file), framework="numpy") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  not a dict
+        content = file.read_bytes()  # not by path: the file may be in a bucket
+        tensors = tensors_of_safetensors(content)
+        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
         experiment, card = _experiment_from_json(metadata["experiment"]), json.loads(metadata["card"])
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{file} is not a model that this library exported, or it is damaged: {error}.") from error

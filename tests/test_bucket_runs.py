@@ -52,7 +52,7 @@ def test_a_run_in_a_bucket_goes_on_and_equals_one_on_the_disk(tiny, tmp_path):
             env=os.environ | bucket.environment | {"JAX_NUM_CPU_DEVICES": str(jax.device_count())},
             input=pickle.dumps(experiment),
             capture_output=True,
-            timeout=600,
+            timeout=1200,
         )
     assert done.returncode == 0, done.stderr.decode()
     printed, said = done.stdout.decode().splitlines(), done.stderr.decode()

@@ -80,7 +80,7 @@ def load(
         return RobotPush(split, num_frames, resolution, stride, num_classes)
     if data_dir is None and name == "folder":
         raise ValueError("The data set 'folder' needs data_dir, a folder with one subfolder of videos a class.")
-    if name in PREPARED or is_prepared(data_dir):
+    if name in PREPARED or "://" in os.fspath(data_dir) or is_prepared(data_dir):  # videos are not read from buckets
         folder = data_dir or prepared_folder(name)
         return PreparedVideos(split, num_frames, resolution, stride, num_classes, data_dir=folder)
     return VideoFolder(split, num_frames, resolution, stride, num_classes, data_dir=data_dir)

@@ -72,11 +72,10 @@ def paired_clips(raw: RawSplit, source: PreparedVideos, num_clips: int, seed: in
     direct, stored = [], []
     for i in range(num_clips):
         index = int(order[i % len(order)])
-        key = source._records[int(source._where[index])]["key"]
-        key = key.decode() if isinstance(key, bytes) else key
+        key = source.record(index)["key"]
         if key not in files:
             raise DataError(f"The stored video {key!r} is not in {raw.name}: was something else prepared?")
-        stored.append(source._clip(index, np.random.default_rng((seed, i))))
+        stored.append(source.clip(index, np.random.default_rng((seed, i))))
         rng = np.random.default_rng((seed, i))
         start = window_start(int(source.frames[index]), source.num_frames, source.stride, rng)
         stop = start + window_span(source.num_frames, source.stride)

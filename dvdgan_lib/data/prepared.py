@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import os
-from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -25,29 +25,41 @@ from dvdgan_lib.data.video import (
     window_start,
 )
 
-_THREADS = 32  # that ask a bucket at a time
 _OPEN_FILES = 1024  # besides the shards
 _TRIES = 10  # records in a row that can't be read: then it isn't the record
+_GIVEN_UP = "Retry policy exhausted"  # says google-cloud-cpp, having tried to read an object for a quarter of an hour
 
 logger = logging.getLogger(__name__)
 
 
+def _reason(error: BaseException) -> str:
+    """The first line of what went wrong, in a length that fits into a sentence."""
+    return (str(error).partition("\n")[0] or type(error).__name__)[:200]
+
+
+def _exists(file: epath.Path) -> bool:
+    """DataError where that can't be told: a bucket that is closed to us or away, a name that no bucket can have."""
+    try:
+        return file.exists()
+    except Exception as error:  # whatever the storage's client raises
+        raise DataError(
+            f"{file.parent} cannot be looked into ({_reason(error)}): is its name right, is there a network, and may this "
+            "machine read there?"
+        ) from error
+
+
 def is_prepared(folder: str | os.PathLike) -> bool:
-    """Whether `preparation.prepare` has made the folder, or has begun to."""
-    return (epath.Path(folder) / "preparation.json").exists()
+    """Whether `preparation.prepare` has made the folder, or has begun to; DataError where that can't be told."""
+    return _exists(epath.Path(folder) / "preparation.json")
 
 
-def _check_shards(files: list[epath.Path], sizes: list[int]) -> None:
+def _check_shards(folder: epath.Path, names: list[str], sizes: list[int]) -> None:
     """ValueError where a shard is missing or cut off, as a copy that broke off leaves them: ArrayRecord tells it late."""
-
-    def size(file: epath.Path) -> int | None:
-        return file.stat().length if file.exists() else None
-
-    with ThreadPoolExecutor(_THREADS) as pool:  # there may be a thousand, in a bucket
-        found = list(pool.map(size, files))
-    for file, has, wanted in zip(files, found, sizes, strict=True):
+    found = {file.name: file for file in folder.iterdir()}  # one question: there may be a thousand, in a bucket
+    for name, wanted in zip(names, sizes, strict=True):
+        has = found[name].stat().length if name in found else None
         if has != wanted:
-            raise ValueError(f"{file.name} {'is missing' if has is None else f'has {has} of {wanted} bytes'}")
+            raise ValueError(f"{name} {'is missing' if has is None else f'has {has} of {wanted} bytes'}")
 
 
 def _let_be_open(files: int) -> None:
@@ -68,6 +80,7 @@ class PreparedVideos:
       frames: int32 [len(self)], how many frames each video has.
       too_short: how many videos of the split are left out since a clip is longer.
       stored: what is stored of a video, see `preparation`.
+      rate: frames a second as which videos that were encoded again are stored; None for others.
     """
 
     def __init__(
@@ -84,7 +97,7 @@ class PreparedVideos:
         import tensorflow_datasets as tfds  # takes seconds, and the stand-ins don't need it
 
         folder = epath.Path(data_dir)
-        if not (folder / "dataset_info.json").exists():
+        if not _exists(folder / "dataset_info.json"):
             begun = f"the preparation in {folder} was begun and not finished: start it again, it goes on"
             missing = f"there is no prepared data set in {folder}: make it by notebooks/01_data_prep, or name its folder"
             raise DataError(f"Nothing to read: {begun if is_prepared(folder) else missing}.")
@@ -99,13 +112,16 @@ class PreparedVideos:
             self._records = tfds.builder_from_directory(folder).as_data_source(wanted)
             if len(self._records) != len(labels):
                 raise ValueError(f"its index lists {len(labels)} videos, its shards hold {len(self._records)}")
-            shards = self._records.dataset_info.splits[wanted].filepaths
+            shards = sorted(file.name for file in self._records.dataset_info.splits[wanted].filepaths)
             report = json.loads((folder / "report.json").read_text())["splits"][wanted]
-            _check_shards(shards, report["shard_bytes"])
+            _check_shards(folder, shards, report["shard_bytes"])
         except DataError:
             raise
         except Exception as error:  # whatever a damaged JSON, zip or NumPy file raises
-            raise DataError(f"{folder} is damaged ({error}): prepare it again, or copy it again.") from error
+            raise DataError(
+                f"{folder} cannot be read, or is damaged ({_reason(error)}): if it is still there and may be read, prepare "
+                "it again, or copy it again."
+            ) from error
         _let_be_open(len(shards))
         if num_classes is not None and not 1 <= num_classes <= len(names):
             raise ValueError(f"{folder} has 1 to {len(names)} classes, not {num_classes}.")
@@ -116,7 +132,7 @@ class PreparedVideos:
                 f"{folder} holds videos of {short_side} pixels, and {resolution} are asked for: prepare it again, in a new "
                 f"folder, with short_side={resolution} or more."
             )
-        self.num_frames, self.resolution, self.stride, self._rate = num_frames, resolution, stride, plan.get("rate")
+        self.num_frames, self.resolution, self.stride, self.rate = num_frames, resolution, stride, plan.get("rate")
         own = labels < len(self.class_names)
         if not own.any():
             raise DataError(f"{folder}'s {wanted} split has no video of its first {num_classes} classes.")
@@ -139,8 +155,17 @@ class PreparedVideos:
         """Number of videos long enough for a clip."""
         return len(self._where)
 
-    def _clip(self, index: int, rng: np.random.Generator | None) -> np.ndarray:
+    def record(self, index: int) -> dict[str, Any]:
+        """What is stored of video `index`: "key" (its name in the raw data), "label", "frames", "fps", and "video".
+
+        That is its bytes or all its pixels, see `stored`.
+        """
         record = self._records[int(self._where[index])]
+        return record | {"key": record["key"].decode()}
+
+    def clip(self, index: int, rng: np.random.Generator | None = None) -> np.ndarray:
+        """uint8 [T, H, W, 3] from video `index`, as in `example`; VideoError or RuntimeError where the record is damaged."""
+        record = self.record(index)
         if (record["frames"], record["label"]) != (self.frames[index], self.labels[index]):
             raise VideoError("the record is not the one that the index lists")  # or of a file that is cut off: empty
         start = window_start(int(self.frames[index]), self.num_frames, self.stride, rng)
@@ -148,7 +173,7 @@ class PreparedVideos:
         if self.stored == "frames":
             video = np.stack([resize_short_side(f, self.resolution) for f in record["video"][start : stop : self.stride]])
         else:
-            video = read_frames(record["video"], self.resolution, start, stop, self.stride, rate=self._rate)
+            video = read_frames(record["video"], self.resolution, start, stop, self.stride, rate=self.rate)
         return np.ascontiguousarray(crop_square(video, rng))
 
     def example(self, index: int, rng: np.random.Generator | None = None) -> dict[str, np.ndarray]:
@@ -162,9 +187,11 @@ class PreparedVideos:
         same_class = np.flatnonzero(self.labels == label)
         for candidate in np.roll(same_class, -np.searchsorted(same_class, index))[:_TRIES]:
             try:
-                return {"video": self._clip(candidate, rng), "label": np.int32(label)}
+                return {"video": self.clip(candidate, rng), "label": np.int32(label)}
             except (VideoError, OSError, RuntimeError, ValueError) as error:  # ArrayRecord raises RuntimeError
-                reason = str(error).partition("\n")[0][:200]
+                reason = _reason(error)
+                if _GIVEN_UP in str(error):  # the bucket, not the record: the next would take as long
+                    break
                 logger.warning(
                     "Record %d of %s cannot be read (%s): another of its class", candidate, self.description, reason
                 )

@@ -107,6 +107,7 @@ def _open(video: str | os.PathLike | bytes) -> av.container.InputContainer:
     for stream in container.streams.video:
         if stream.codec_context is None:
             raise VideoError("a codec that is not known here")
+        stream.codec_context.thread_count = 1  # the loader's threads share the cores already
         stream.codec_context.options = pixels  # the options above hold only for the decoder that looks at the first frames
     return container
 

@@ -18,7 +18,7 @@ from dvdgan_lib.data.raw import RawSplit, RawVideo
 
 SIZE = {"num_frames": 3, "resolution": 16, "stride": 2}
 OUTAGE = 2  # seconds
-PATIENCE = 600  # seconds for the reader, on a machine that is busy
+PATIENCE = 1200  # seconds for the reader, on a machine that is busy
 # Another process, since clients read the environment once. After each part it says what it has found, and waits.
 READER = """
 import json, os, sys
@@ -50,7 +50,12 @@ batches.close()
 say(train.description, mistake(lambda: data.load("bair", "train", **size)))
 say([train.example(i)["video"].tolist() for i in range(2)])
 batches = data.batches(train, 4, seed=0, threads=3)
-say(mistake(lambda: train.example(0)), mistake(lambda: next(batches)))
+say(
+    mistake(lambda: train.example(0)),
+    mistake(lambda: next(batches)),
+    mistake(lambda: data.load("ucf101", "train", **size)),
+    mistake(lambda: data.load("folder", "train", data_dir="gs://bucket/videos", **size)),
+)
 say(train.example(0)["video"].tolist())
 """
 
@@ -137,9 +142,13 @@ def test_a_short_outage_is_waited_for(local, read):
 
 
 def test_a_bucket_that_is_closed_is_said(local, read):
-    example, batch, seconds = read["closed"]
+    example, batch, opened_again, opened, seconds = read["closed"]
     assert "No record of class 'archery' is readable" in example
     assert "No record of class" in batch
     assert "refused by the test" in example
+    assert opened_again.startswith("gs://bucket/data/ucf101 cannot be read, or is damaged (Forbidden")
+    assert opened.startswith("gs://bucket/videos cannot be looked into (")
+    assert opened.endswith(": is its name right, is there a network, and may this machine read there?")
+    assert "\n" not in opened_again + opened
     assert seconds < 60  # without trying for long: nothing will change
     np.testing.assert_array_equal(read["afterwards"][0], local.example(0)["video"])

@@ -99,8 +99,8 @@ def test_a_part_of_a_longer_video(tmp_path, stored, raw):
 
 def test_few_clips_are_of_random_videos(raw, stored, monkeypatch):
     source = PreparedVideos("train", **CLIP, data_dir=stored(None))
-    clip, seen = source._clip, []
-    monkeypatch.setattr(source, "_clip", lambda index, rng: seen.append(index) or clip(index, rng))
+    clip, seen = source.clip, []
+    monkeypatch.setattr(source, "clip", lambda index, rng: seen.append(index) or clip(index, rng))
     for seed in range(10):
         encoding_cost.paired_clips(raw, source, 2, seed)
         assert len(set(seen[-2:])) == 2
