@@ -135,8 +135,7 @@ if not demonstration and not data_dir:
 # ### What the second encoding costs
 #
 # A video that is stored small was encoded twice: by whoever uploaded it, and by us. Below are clips from the stored videos
-# beside the same clips from the raw files, at the size as which they are stored. (Read smaller, they are resized twice,
-# which costs more than the encoding: for experiments at 64x64 alone, store 64.) The peak signal-to-noise ratio (PSNR) says
+# beside the same clips from the raw files, at the size as which they are stored. The peak signal-to-noise ratio (PSNR) says
 # how far apart the pixels are: above 35 dB few people see a difference. Whether a *metric* sees one is said by the FVD
 # between the two, for which thousands of clips are needed: `encoding_cost.measure(..., fvd=True)`.
 
