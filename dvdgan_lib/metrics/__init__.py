@@ -1,24 +1,33 @@
-"""FID, FVD and Inception Score of videos.
+"""FID, FVD and Inception Score of videos; beside them KVD, density and coverage, which show what those can hide.
 
-All three take uint8 videos [N, T, H, W, 3], or the `I3DFeatures` that `features` computes of them once:
+All take uint8 videos [N, T, H, W, 3], or the `I3DFeatures` that `features` computes of them once:
 
     real, fake = features(real_videos), features(fake_videos)
     print(frechet_video_distance(real, fake), inception_score(fake), sep="\\n")
 """
 
+from dvdgan_lib.metrics.coverage import CoverageResult, density_and_coverage, diversity_within_classes
 from dvdgan_lib.metrics.frechet import FrechetResult, frechet_inception_distance, frechet_video_distance
 from dvdgan_lib.metrics.i3d_features import I3DFeatures, features, features_cached
 from dvdgan_lib.metrics.inception_score import InceptionScoreResult, inception_score
+from dvdgan_lib.metrics.kernel_distance import KernelDistanceResult, kernel_video_distance
+from dvdgan_lib.metrics.moments import Moments
 from dvdgan_lib.metrics.weights import WeightsError
 
 __all__ = [
+    "CoverageResult",
     "FrechetResult",
     "I3DFeatures",
     "InceptionScoreResult",
+    "KernelDistanceResult",
+    "Moments",
     "WeightsError",
+    "density_and_coverage",
+    "diversity_within_classes",
     "features",
     "features_cached",
     "frechet_inception_distance",
     "frechet_video_distance",
     "inception_score",
+    "kernel_video_distance",
 ]

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvdgan_lib.metrics.i3d import NUM_CLASSES, NUM_POOL_FEATURES
-from dvdgan_lib.metrics.i3d_features import I3DFeatures, Videos, as_features
+from dvdgan_lib.metrics.i3d_features import I3DFeatures, Videos, comparable, protocol_of
+from dvdgan_lib.metrics.moments import Moments
 
 # Below this many videos on either side the bias of the estimate (it is never too small) drowns most differences.
 SMALL_SAMPLE = 512
@@ -53,18 +54,6 @@ class FrechetResult:
         )
 
 
-def mean_and_covariance(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [D] and unbiased covariance [D, D], float64, of features [N, D] with N >= 2."""
-    features = np.asarray(features, np.float64)
-    if features.ndim != 2 or len(features) < 2:
-        raise ValueError(f"A covariance needs at least two feature vectors, as [N, D], got shape {features.shape}.")
-    if not np.isfinite(features).all():
-        raise ValueError("The features hold values that are not finite.")
-    mean = features.mean(axis=0)
-    centred = features - mean
-    return mean, centred.T @ centred / (len(features) - 1)
-
-
 def frechet_distance(mean_1: np.ndarray, covariance_1: np.ndarray, mean_2: np.ndarray, covariance_2: np.ndarray) -> float:
     """Squared Fréchet (2-Wasserstein) distance of two Gaussians, from means [D] and covariances [D, D].
 
@@ -82,48 +71,49 @@ def frechet_distance(mean_1: np.ndarray, covariance_1: np.ndarray, mean_2: np.nd
     return max(float(distance), 0.0)  # Equal Gaussians come out at rounding error, of either sign.
 
 
-def _compare(real: Videos | I3DFeatures, fake: Videos | I3DFeatures, metric: str, field: str, options: dict):
+def _compare(
+    real: Videos | I3DFeatures, fake: Videos | I3DFeatures, metric: str, field: str, ddof: int, options: dict
+) -> FrechetResult:
     """The `FrechetResult` between one field of the features of two sets of videos."""
-    real, fake = as_features(real, **options), as_features(fake, **options)
-    if real.network != fake.network:
-        raise ValueError(f"Real features are from {real.network} and fake ones from {fake.network}: use one network.")
-    if real.clip_shape[0] != fake.clip_shape[0]:
-        raise ValueError(
-            f"Real videos have {real.clip_shape[0]} frames and fake ones {fake.clip_shape[0]}: compare equal lengths."
-        )
-    moments = mean_and_covariance(getattr(real, field)) + mean_and_covariance(getattr(fake, field))
-    shapes = ["x".join(map(str, features.clip_shape)) for features in (real, fake)]
+    real, fake = comparable(real, fake, **options)
+    moments = [Moments.of(getattr(features, field)) for features in (real, fake)]
+    (mean_1, covariance_1), (mean_2, covariance_2) = ((m.mean, m.covariance(ddof)) for m in moments)
     short, description = _FIELDS[field]
     return FrechetResult(
         name=f"{metric} ({real.network} {short})",
-        value=frechet_distance(*moments),
+        value=frechet_distance(mean_1, covariance_1, mean_2, covariance_2),
         num_real=len(real),
         num_fake=len(fake),
         network=real.network,
         features=description,
-        protocol=f"videos {' and '.join(dict.fromkeys(shapes))}, TF1 bilinear resize to 224x224, covariance over N - 1",
+        protocol=f"{protocol_of(real, fake)}, covariance over N{f' - {ddof}' if ddof else ''}",
     )
 
 
-def frechet_video_distance(real: Videos | I3DFeatures, fake: Videos | I3DFeatures, **options) -> FrechetResult:
+def frechet_video_distance(
+    real: Videos | I3DFeatures, fake: Videos | I3DFeatures, ddof: int = 1, **options
+) -> FrechetResult:
     """FVD of Unterthiner et al. (2018): the Fréchet distance between the logits of I3D-K400.
 
     Args:
       real: uint8 videos [N, T, H, W, 3], or their `I3DFeatures`, which saves computing them for every metric.
       fake: the same, with the same number of frames.
+      ddof: covariances are over N - ddof: 1 as published (tfgan), 0 in some ports.
       options: for `features`, where videos are given.
 
     Raises:
       ValueError: wrong shapes or dtypes, fewer than two videos, unequal lengths, or features that are not finite.
       WeightsError: the weights are missing or altered.
     """
-    return _compare(real, fake, "FVD", "logits", options)
+    return _compare(real, fake, "FVD", "logits", ddof, options)
 
 
-def frechet_inception_distance(real: Videos | I3DFeatures, fake: Videos | I3DFeatures, **options) -> FrechetResult:
+def frechet_inception_distance(
+    real: Videos | I3DFeatures, fake: Videos | I3DFeatures, ddof: int = 1, **options
+) -> FrechetResult:
     """FID in the manner of the paper (section 2.4, footnote 3): the Fréchet distance between I3D's avgpool features.
 
     The paper's network is I3D on Kinetics-600 and its real statistics are those of the whole training set; this network
     is I3D-K400, and the result's name says so. Arguments and errors are those of `frechet_video_distance`.
     """
-    return _compare(real, fake, "FID", "pool", options)
+    return _compare(real, fake, "FID", "pool", ddof, options)

@@ -125,10 +125,28 @@ def resize_bilinear_tf1(images: jax.Array, height: int, width: int) -> jax.Array
     return images
 
 
-@jax.jit
-def preprocess(videos: jax.Array) -> jax.Array:
-    """uint8 [B, T, H, W, 3] -> float32 [B, T, 224, 224, 3] in [-1, 1], squashed to a square as in the published FVD."""
-    return 2 * resize_bilinear_tf1(videos, INPUT_SIZE, INPUT_SIZE) / 255 - 1
+# Ways to bring frames to 224x224, by name: in words. "tf1" is the published FVD's; the others are found in ports of it.
+RESIZES = {
+    "tf1": "TF1 bilinear resize",
+    "half_pixel": "bilinear resize with half-pixel centres",
+    "centre_crop": "centre crop, then bilinear resize with half-pixel centres",
+}
+
+
+@functools.partial(jax.jit, static_argnames="resize")
+def preprocess(videos: jax.Array, resize: str = "tf1") -> jax.Array:
+    """uint8 [B, T, H, W, 3] -> float32 [B, T, 224, 224, 3] in [-1, 1], by one of RESIZES.
+
+    "tf1" and "half_pixel" squash frames that are not square.
+    """
+    if resize == "tf1":
+        return 2 * resize_bilinear_tf1(videos, INPUT_SIZE, INPUT_SIZE) / 255 - 1
+    b, t, h, w, c = videos.shape
+    if resize == "centre_crop":
+        short = min(h, w)
+        videos = videos[:, :, (h - short) // 2 : (h + short) // 2, (w - short) // 2 : (w + short) // 2]
+    shape = (b, t, INPUT_SIZE, INPUT_SIZE, c)
+    return 2 * jax.image.resize(videos.astype(jnp.float32), shape, "linear", antialias=False) / 255 - 1
 
 
 def max_pool(x: jax.Array, window: tuple[int, int, int], strides: tuple[int, int, int]) -> jax.Array:

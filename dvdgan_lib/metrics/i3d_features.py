@@ -18,7 +18,16 @@ import numpy as np
 from etils import epath
 from tqdm.auto import tqdm
 
-from dvdgan_lib.metrics.i3d import MIN_FRAMES, NETWORK, NUM_CLASSES, NUM_POOL_FEATURES, i3d, load_params, preprocess
+from dvdgan_lib.metrics.i3d import (
+    MIN_FRAMES,
+    NETWORK,
+    NUM_CLASSES,
+    NUM_POOL_FEATURES,
+    RESIZES,
+    i3d,
+    load_params,
+    preprocess,
+)
 from dvdgan_lib.metrics.weights import I3D_KINETICS_400_SHA256
 
 
@@ -30,6 +39,7 @@ class I3DFeatures:
     pool: np.ndarray
     clip_shape: tuple[int, int, int]  # Frames, height and width of the videos before the resize.
     network: str = NETWORK
+    resize: str = "tf1"  # of RESIZES
 
     def __post_init__(self):
         """Refuse arrays of other shapes, and values that are not finite."""
@@ -93,6 +103,7 @@ def features(
     weights: str | Path | None = None,
     batch_size: int | None = None,
     progress: bool = True,
+    resize: str = "tf1",
 ) -> I3DFeatures:
     """Run I3D once over videos, for every metric that reads it.
 
@@ -102,11 +113,14 @@ def features(
       weights: the path of another copy of the weights file; None takes the installed one.
       batch_size: videos at a time; None picks by length and machine.
       progress: show a progress bar.
+      resize: how frames become 224x224, of RESIZES. Only "tf1" gives the published FVD; the others are what ports do.
 
     Raises:
-      ValueError: the videos are not of that shape and dtype.
+      ValueError: the videos are not of that shape and dtype, or there is no such resize.
       WeightsError: the weights are missing or altered.
     """
+    if resize not in RESIZES:
+        raise ValueError(f"There is no resize {resize!r}; there are {', '.join(RESIZES)}.")
     logits, pool = [], []
     params, shape = None, None
     total = len(videos) if hasattr(videos, "__len__") else None
@@ -116,16 +130,37 @@ def features(
                 params, shape = jax.device_put(load_params(weights)), batch.shape
             # The last batch is filled up with its own last clip, so that one shape is compiled.
             filled = np.pad(batch, ((0, shape[0] - len(batch)), *[(0, 0)] * 4), mode="edge")
-            outputs = i3d(params, preprocess(filled))
+            outputs = i3d(params, preprocess(filled, resize))
             for store, output in zip((logits, pool), outputs, strict=True):
                 store.append(np.asarray(output)[: len(batch)])
             bar.update(len(batch))
-    return I3DFeatures(np.concatenate(logits), np.concatenate(pool), shape[1:4])
+    return I3DFeatures(np.concatenate(logits), np.concatenate(pool), shape[1:4], resize=resize)
 
 
 def as_features(videos: Videos | I3DFeatures, **options) -> I3DFeatures:
     """Features as they are; of videos, `features(videos, **options)`."""
     return videos if isinstance(videos, I3DFeatures) else features(videos, **options)
+
+
+def comparable(real: Videos | I3DFeatures, fake: Videos | I3DFeatures, **options) -> tuple[I3DFeatures, I3DFeatures]:
+    """The features of both; ValueError where network, resize or the number of frames differ."""
+    real, fake = as_features(real, **options), as_features(fake, **options)
+    if (real.network, real.resize) != (fake.network, fake.resize):
+        raise ValueError(
+            f"Real features are from {real.network} (resize {real.resize}) and fake ones from {fake.network} (resize "
+            f"{fake.resize}): use one network and one resize."
+        )
+    if real.clip_shape[0] != fake.clip_shape[0]:
+        raise ValueError(
+            f"Real videos have {real.clip_shape[0]} frames and fake ones {fake.clip_shape[0]}: compare equal lengths."
+        )
+    return real, fake
+
+
+def protocol_of(*sets: I3DFeatures) -> str:
+    """In words: the size of the clips and how they were resized for the network."""
+    shapes = ["x".join(map(str, features.clip_shape)) for features in sets]
+    return f"videos {' and '.join(dict.fromkeys(shapes))}, {RESIZES[sets[0].resize]} to 224x224"
 
 
 def features_cached(videos: np.ndarray, cache_dir: str | Path, key: str, **options) -> I3DFeatures:
@@ -139,13 +174,15 @@ def features_cached(videos: np.ndarray, cache_dir: str | Path, key: str, **optio
       options: for `features`.
     """
     videos = np.ascontiguousarray(videos)
-    digest = hashlib.sha256(f"{videos.dtype} {videos.shape} {I3D_KINETICS_400_SHA256}".encode())
+    resize = options.get("resize", "tf1")
+    variant = "" if resize == "tf1" else f" {resize}"
+    digest = hashlib.sha256(f"{videos.dtype} {videos.shape} {I3D_KINETICS_400_SHA256}{variant}".encode())
     digest.update(videos)
     name = f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', key)}-{NETWORK}-{digest.hexdigest()[:16]}.npz"
     path = epath.Path(cache_dir) / name
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            cached = I3DFeatures(file["logits"], file["pool"], videos.shape[1:4])
+            cached = I3DFeatures(file["logits"], file["pool"], videos.shape[1:4], resize=resize)
         if len(cached) == len(videos):
             return cached
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvdgan_lib.metrics.frechet import SMALL_SAMPLE
-from dvdgan_lib.metrics.i3d_features import I3DFeatures, Videos, as_features
+from dvdgan_lib.metrics.i3d_features import I3DFeatures, Videos, as_features, protocol_of
 
 
 @dataclass(frozen=True)
@@ -77,5 +77,5 @@ def inception_score(videos: Videos | I3DFeatures, splits: int = 1, **options) ->
         num_videos=len(features),
         num_splits=splits,
         network=features.network,
-        protocol=f"videos {'x'.join(map(str, features.clip_shape))}, TF1 bilinear resize to 224x224",
+        protocol=protocol_of(features),
     )

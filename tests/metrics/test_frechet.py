@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dvdgan_lib.metrics import I3DFeatures, frechet_inception_distance, frechet_video_distance
-from dvdgan_lib.metrics.frechet import frechet_distance, mean_and_covariance
+from dvdgan_lib.metrics.frechet import frechet_distance
+from dvdgan_lib.metrics.moments import Moments
+
+
+def mean_and_covariance(samples, ddof=1):
+    moments = Moments.of(samples)
+    return moments.mean, moments.covariance(ddof)
 
 
 def random_gaussian(rng, size):
@@ -113,7 +119,7 @@ def test_the_result_says_what_it_is():
 def test_what_cannot_be_compared():
     with pytest.raises(ValueError, match="12 frames and fake ones 16"):
         frechet_video_distance(random_features(0, 5), random_features(1, 5, frames=16))
-    with pytest.raises(ValueError, match="at least two"):
+    with pytest.raises(ValueError, match="at least 2"):
         frechet_video_distance(random_features(0, 5), random_features(1, 1))
     with pytest.raises(ValueError, match="not finite"):
         random_features(0, 5, logits=np.full((5, 400), np.nan))
@@ -121,3 +127,12 @@ def test_what_cannot_be_compared():
         mean_and_covariance(np.array([[1.0], [np.inf]]))
     with pytest.raises(ValueError, match=r"logits \[N, 400\]"):
         random_features(0, 5, logits=np.zeros((4, 400)))
+
+
+def test_the_covariance_of_ports_that_divide_by_n():
+    one, other = random_features(0, 40), random_features(1, 50)
+    moments = [m for f in (one, other) for m in mean_and_covariance(f.logits, ddof=0)]
+    result = frechet_video_distance(one, other, ddof=0)
+    assert result.value == pytest.approx(frechet_distance(*moments), rel=1e-9)
+    assert result.value < frechet_video_distance(one, other).value
+    assert result.protocol.endswith("covariance over N")

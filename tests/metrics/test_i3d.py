@@ -200,3 +200,29 @@ def test_cache_computes_once_and_again_when_it_must(tmp_path, monkeypatch):
         repaired = features_cached(videos, folder, "ucf101/train set")
         np.testing.assert_array_equal(features_cached(videos, folder, "ucf101/train set").logits, repaired.logits)
     assert len(computed) == 8
+
+
+@pytest.mark.parametrize("size", [(64, 64), (300, 260)])
+def test_half_pixel_resize_against_its_formula(size):
+    """What ports do: output i reads (i + 0.5) * in / out - 0.5, the border repeated, no antialiasing."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*size, 3), np.uint8)
+    out = np.asarray(i3d.preprocess(image[None, None], "half_pixel"))[0, 0]
+
+    def matrix(size_in):
+        position = np.clip((np.arange(224) + 0.5) * size_in / 224 - 0.5, 0, size_in - 1)
+        lower = np.floor(position).astype(int)
+        weights = np.zeros((224, size_in))
+        weights[np.arange(224), lower] += 1 - (position - lower)
+        weights[np.arange(224), np.minimum(lower + 1, size_in - 1)] += position - lower
+        return weights
+
+    wanted = np.einsum("ph,hwc,qw->pqc", matrix(size[0]), image.astype(float), matrix(size[1]))
+    np.testing.assert_allclose(out, 2 * wanted / 255 - 1, atol=1e-4)
+
+
+def test_centre_crop_takes_the_middle_square():
+    video = np.zeros((1, 1, 224, 300, 3), np.uint8)
+    video[:, :, :, 38:262] = np.random.default_rng(0).integers(0, 256, (224, 224, 3))
+    out = np.asarray(i3d.preprocess(video, "centre_crop"))
+    np.testing.assert_allclose(out, video[:, :, :, 38:262] / 127.5 - 1, atol=1e-5)

@@ -1,0 +1,76 @@
+"""KVD, the kernel distance of Unterthiner et al. (2018) and Binkowski et al. (2018): beside FVD, since it has no bias.
+
+It is the squared maximum mean discrepancy between two sets of features under the kernel k(x, y) = (x . y / D + 1)^3: 0 in
+expectation where both come from one distribution, however few videos there are, and so sometimes below 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dvdgan_lib.metrics.i3d_features import I3DFeatures, Videos, comparable, protocol_of
+
+SUBSETS = 10  # disjoint ones that the spread is taken over
+
+
+def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return (x @ y.T / x.shape[1] + 1) ** 3
+
+
+def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
+    """The unbiased estimate from features [N, D] and [M, D]: no vector is compared with itself. N, M >= 2."""
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    if min(len(x), len(y)) < 2:
+        raise ValueError(f"The unbiased estimate needs two videos a side, got {len(x)} and {len(y)}.")
+    within = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in (_kernel(x, x), _kernel(y, y))]
+    return float(sum(within) - 2 * _kernel(x, y).mean())
+
+
+@dataclass(frozen=True)
+class KernelDistanceResult:
+    """A KVD and what it was computed from.
+
+    Attributes:
+      name: the metric, network and features.
+      value: of all videos.
+      deviation: of the mean over disjoint subsets of both sides, which is that of `value` or somewhat more; nan where there
+        are too few videos for two subsets.
+      num_real: videos.
+      num_fake: videos.
+      network: which saw them.
+      protocol: how they were prepared for it.
+    """
+
+    name: str
+    value: float
+    deviation: float
+    num_real: int
+    num_fake: int
+    network: str
+    protocol: str
+
+    def __float__(self) -> float:
+        """The distance alone."""
+        return self.value
+
+    def __str__(self) -> str:
+        """The distance with its spread, samples, network and protocol."""
+        return (
+            f"{self.name} = {self.value:.3f} +- {self.deviation:.3f} ({self.num_real} real, {self.num_fake} fake; network "
+            f"{self.network}, kernel (x.y/D + 1)^3, unbiased; {self.protocol})"
+        )
+
+
+def kernel_video_distance(real: Videos | I3DFeatures, fake: Videos | I3DFeatures, **options) -> KernelDistanceResult:
+    """KVD between I3D's logits; arguments and errors as for `frechet_video_distance`."""
+    real, fake = comparable(real, fake, **options)
+    x, y = real.logits, fake.logits
+    subsets = min(SUBSETS, len(x) // 2, len(y) // 2)
+    deviation = float("nan")
+    if subsets > 1:
+        parts = [squared_mmd(x[i::subsets], y[i::subsets]) for i in range(subsets)]
+        deviation = float(np.std(parts, ddof=1) / np.sqrt(subsets))
+    name = f"KVD ({real.network} logits)"
+    return KernelDistanceResult(name, squared_mmd(x, y), deviation, len(x), len(y), real.network, protocol_of(real, fake))
