@@ -47,7 +47,7 @@ def logits(monkeypatch):
         weights = np.random.default_rng(0).normal(size=(flat.shape[1], 400)) / 1000
         return metrics.I3DFeatures(flat @ weights, np.zeros((len(flat), 1024), np.float32), videos[0].shape[:3])
 
-    monkeypatch.setattr(metrics.frechet, "as_features", features)
+    monkeypatch.setattr(metrics.i3d_features, "as_features", features)
 
 
 def test_psnr_is_that_of_its_definition():
