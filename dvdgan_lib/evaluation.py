@@ -1,61 +1,71 @@
-"""Measuring a trained model: FID, FVD and Inception Score against real clips, and what anchors their scale."""
+"""Measuring a trained model: every metric from one pass of I3D over real clips, samples and what anchors the scale."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from etils import epath
-from scipy.ndimage import gaussian_filter
 
+from dvdgan_lib import baselines as anchors
 from dvdgan_lib import data, metrics
 from dvdgan_lib.checkpoints import TrainedGenerator, git_commit, write_atomically
-from dvdgan_lib.experiments import Experiment
-from dvdgan_lib.layers import spectral_normalize
-from dvdgan_lib.sampling import sample, standing_statistics
-from dvdgan_lib.training import given_for_statistics, given_frames, load_source
-from dvdgan_lib.updates import Updates
-
-# Width of the Gaussian of the "blurred" baseline, as a share of the frame's width: 2 pixels of 32.
-BLUR = 1 / 16
+from dvdgan_lib.sampling import draw, sample
+from dvdgan_lib.training import load_source
 
 
-def blurred(videos: np.ndarray) -> np.ndarray:
-    """Each frame blurred by a Gaussian: uint8 [N, T, H, W, 3] -> the same. Right colours and motion, no detail."""
-    sigma = BLUR * videos.shape[3]
-    return gaussian_filter(videos.astype(np.float32), (0, 0, sigma, sigma, 0)).round().astype(np.uint8)
+@dataclasses.dataclass(frozen=True)
+class DiversityResult:
+    """How varied the samples of a class are, beside real clips of the same class: 1 as varied, 0 all alike.
+
+    Attributes:
+      value: mean over classes of the ratio of mean distances between two clips of a class (I3D avgpool space).
+      by_class: the ratios, by class.
+    """
+
+    value: float
+    by_class: dict[int, float]
+
+    def __str__(self) -> str:
+        """The mean, and the least varied class."""
+        worst = min(self.by_class, key=self.by_class.get)
+        least = f"least: class {worst} with {self.by_class[worst]:.2f}"
+        return f"diversity within classes = {self.value:.2f} of real clips' ({least})"
 
 
-def untrained(experiment: Experiment, seed: int = 0) -> TrainedGenerator:
-    """The generator before its first step."""
-    state = Updates(experiment).init(seed)
-    params, _ = spectral_normalize(state.g_params, state.g_vectors, update=False)
-    params = jax.device_get(params)
-    given = given_for_statistics(experiment, load_source(experiment)) if experiment.model.conditioning_frames else None
-    standing = standing_statistics(experiment, params, conditioning=given)
-    return TrainedGenerator(experiment, params, standing, {}, path="untrained")
+def diversity_ratio(
+    real: metrics.I3DFeatures, real_labels: np.ndarray, fake: metrics.I3DFeatures, fake_labels: np.ndarray
+) -> DiversityResult:
+    """See DiversityResult; of the classes that have two clips or more on both sides."""
+    of_real = metrics.diversity_within_classes(real, real_labels)
+    of_fake = metrics.diversity_within_classes(fake, fake_labels)
+    ratios = {label: of_fake[label] / of_real[label] for label in of_real.keys() & of_fake.keys() if of_real[label]}
+    if not ratios:
+        raise ValueError("No class has two clips on both sides: diversity within classes needs more clips.")
+    return DiversityResult(float(np.mean(list(ratios.values()))), {int(k): float(v) for k, v in sorted(ratios.items())})
 
 
-def _held_out(experiment: Experiment, n: int) -> np.ndarray:
-    return data.first_clips(load_source(experiment, "test"), n)[0]
-
-
-def _held_out_given(experiment: Experiment, n: int) -> np.ndarray | None:
-    """What predictions go on from: the first frames of test clips (section 4.2); None for synthesis."""
-    return given_frames(experiment, load_source(experiment, "test"), n) if experiment.model.conditioning_frames else None
-
-
-# What anchors the scale, by name: (experiment, N) -> uint8 [N, T, H, W, 3]. Nothing generated can expect to do better than
-# held-out real clips.
-BASELINES: dict[str, Callable[[Experiment, int], np.ndarray]] = {
-    "held_out": _held_out,
-    "blurred": lambda experiment, n: blurred(_held_out(experiment, n)),
-    "untrained": lambda experiment, n: sample(untrained(experiment), n, conditioning=_held_out_given(experiment, n)),
-}
+def measure(
+    real: metrics.I3DFeatures,
+    fake: metrics.I3DFeatures,
+    real_labels: np.ndarray | None = None,
+    fake_labels: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """All metrics that need features only, by name; what needs more clips or labels than there are is left out."""
+    measured: dict[str, Any] = {
+        "fid": metrics.frechet_inception_distance(real, fake),
+        "fvd": metrics.frechet_video_distance(real, fake),
+        "kvd": metrics.kernel_video_distance(real, fake),
+        "inception_score": metrics.inception_score(fake),
+    }
+    if len(real) > metrics.coverage.NEIGHBOURS:
+        measured["coverage"] = metrics.density_and_coverage(real, fake)
+    if real_labels is not None and fake_labels is not None:
+        measured["diversity"] = diversity_ratio(real, real_labels, fake, fake_labels)
+    return measured
 
 
 def evaluate(
@@ -67,27 +77,28 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measures a model against its training data, as the paper does (section 2.4, footnote 3).
 
-    Real statistics come from N training clips and the samples from N draws, where the paper takes all training clips.
+    Real statistics come from N training clips and the samples from N draws, where the paper takes all training clips
+    (`metrics.real_statistics`).
 
     Args:
       generator: from `checkpoints.load_generator`.
       cache: a folder for I3D features, keyed by what they were computed of.
       seed: of the samples; classes are drawn uniformly.
       num_clips: N; None takes the experiment's.
-      baselines: which of BASELINES to measure too, each another N clips.
+      baselines: which of `baselines.BASELINES` to measure too, each another N clips.
 
     Returns:
-      {"samples": {metric: {"name", "value", "text", ...}}, the same for each baseline, and what it was measured on}.
+      {"samples": {metric: {"value", "text", ...}}, the same for each baseline, and what it was measured on}.
     """
     experiment = generator.experiment
+    anchors.check_names(baselines, experiment)
     n = num_clips or experiment.evaluation.num_clips
     source = load_source(experiment, "train")
-    real = metrics.features_cached(data.first_clips(source, n)[0], cache, "real-train")
-    sets = {"samples": sample(generator, n, seed=seed, conditioning=_held_out_given(experiment, n))}
-    for name in baselines:
-        if name not in BASELINES:
-            raise ValueError(f"There is no baseline {name!r}; there are {', '.join(BASELINES)}.")
-        sets[name] = BASELINES[name](experiment, n)
+    real_videos, real_labels = data.first_clips(source, n)
+    real = metrics.features_cached(real_videos, cache, "real-train")
+    given = anchors.held_out_given(experiment, n)
+    groups = {"samples": (sample(generator, n, seed=seed, conditioning=given), draw(experiment.model, n, 1.0, (seed,))[1])}
+    groups |= {name: anchors.BASELINES[name].make(experiment, n) for name in baselines}
     commit, dirty = git_commit()
     result: dict[str, Any] = {
         "experiment": experiment.name,
@@ -99,13 +110,10 @@ def evaluate(
         "model": generator.card | {"file": epath.Path(generator.path).name},
         "commit": commit + ("-dirty" if dirty else ""),
     }
-    for name, videos in sets.items():
+    classes_tell = n >= 2 * len(source.class_names)
+    for name, (videos, labels) in groups.items():
         fake = metrics.features_cached(videos, cache, name)
-        measured = {
-            "fid": metrics.frechet_inception_distance(real, fake),
-            "fvd": metrics.frechet_video_distance(real, fake),
-            "inception_score": metrics.inception_score(fake),
-        }
+        measured = measure(real, fake, *((real_labels, labels) if classes_tell else ()))
         result[name] = {key: dataclasses.asdict(value) | {"text": str(value)} for key, value in measured.items()}
     return result
 

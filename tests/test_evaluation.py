@@ -6,13 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from dvdgan_lib import evaluation, metrics
+from dvdgan_lib import baselines, evaluation, metrics
 
 
 @pytest.fixture
 def generator(tiny):
     """The tiny run's generator before its first step, as if read from a file."""
-    return dataclasses.replace(evaluation.untrained(tiny), path="folder/model.safetensors")
+    return dataclasses.replace(baselines.untrained(tiny), path="folder/model.safetensors")
 
 
 @pytest.fixture
@@ -31,38 +31,48 @@ def seen(monkeypatch):
 
 
 def test_measures_samples_and_every_baseline_that_was_asked_for(generator, seen, tmp_path):
-    result = evaluation.evaluate(generator, tmp_path, seed=1, num_clips=6, baselines=["held_out", "blurred"])
-    assert seen.keys() == {"real-train", "samples", "held_out", "blurred"}
-    assert {videos.shape for videos in seen.values()} == {(6, 3, 16, 16, 3)}
+    result = evaluation.evaluate(generator, tmp_path, seed=1, num_clips=16, baselines=["held_out", "blurred", "untrained"])
+    assert seen.keys() == {"real-train", "samples", "held_out", "blurred", "untrained"}
+    assert {videos.shape for videos in seen.values()} == {(16, 3, 16, 16, 3)}
     assert not np.array_equal(seen["real-train"], seen["held_out"])
-    np.testing.assert_array_equal(seen["blurred"], evaluation.blurred(seen["held_out"]))
-    for group in ("samples", "held_out", "blurred"):
-        assert result[group].keys() == {"fid", "fvd", "inception_score"}
-        assert all("I3D-K400" in measured["text"] for measured in result[group].values())
-    assert "untrained" not in result
+    np.testing.assert_array_equal(seen["blurred"], baselines.blurred(seen["held_out"]))
+    for group in ("samples", "held_out", "blurred", "untrained"):
+        assert result[group].keys() == {"fid", "fvd", "kvd", "inception_score", "coverage", "diversity"}
+        assert all("I3D-K400" in result[group][key]["text"] for key in result[group].keys() - {"diversity"})
+    assert "shuffled" not in result
     assert "stand-in" in result["data"]
-    assert (result["num_clips"], result["seed"], result["model"]["file"]) == (6, 1, "model.safetensors")
+    assert (result["num_clips"], result["seed"], result["model"]["file"]) == (16, 1, "model.safetensors")
 
     evaluation.save_evaluation(result, tmp_path / "evaluation.json")
     assert evaluation.load_evaluation(tmp_path / "evaluation.json") == json.loads(json.dumps(result))
 
 
-def test_unknown_baseline_is_refused_with_the_list(generator, seen, tmp_path):
-    with pytest.raises(ValueError, match=r"no baseline 'noise'; there are held_out, blurred, untrained"):
-        evaluation.evaluate(generator, tmp_path, num_clips=2, baselines=["noise"])
+def test_few_clips_are_measured_by_what_few_clips_allow(generator, seen, tmp_path):
+    result = evaluation.evaluate(generator, tmp_path, num_clips=4)
+    assert result["samples"].keys() == {"fid", "fvd", "kvd", "inception_score"}
+    assert "SMALL SAMPLE" in result["samples"]["fvd"]["text"]
 
 
-def test_blur_is_a_gaussian_in_space_alone():
-    """A bright point becomes a Gaussian of the stated width; other frames, channels and clips stay dark."""
-    videos = np.zeros((2, 3, 64, 64, 3), np.uint8)
-    videos[0, 1, 32, 32, 0] = 255
-    videos[1, 2] = 77
-    out = evaluation.blurred(videos)
-    assert out.dtype == np.uint8
-    np.testing.assert_array_equal(out[1, 2], 77)
-    sigma = evaluation.BLUR * 64
-    y, x = np.mgrid[:64, :64] - 32.0
-    wanted = 255 * np.exp(-(x**2 + y**2) / (2 * sigma**2)) / (2 * np.pi * sigma**2)
-    np.testing.assert_allclose(out[0, 1, :, :, 0], wanted, atol=0.55)
-    assert out[0, 1, :, :, 1:].max() == 0
-    assert out[0, [0, 2]].max() == 0
+def test_diversity_is_one_for_the_same_clips_and_less_where_a_class_collapsed():
+    rng = np.random.default_rng(0)
+    pool, labels = rng.gamma(1.0, size=(40, 1024)).astype(np.float32), np.arange(40) % 4
+    real = metrics.I3DFeatures(np.zeros((40, 400), np.float32), pool, (12, 32, 32))
+    same = evaluation.diversity_ratio(real, labels, real, labels)
+    assert same.value == pytest.approx(1)
+    collapsed = pool.copy()
+    collapsed[labels == 2] = pool[2]  # one clip stands for all of the class
+    fake = metrics.I3DFeatures(real.logits, collapsed, (12, 32, 32))
+    result = evaluation.diversity_ratio(real, labels, fake, labels)
+    assert result.by_class == pytest.approx({0: 1, 1: 1, 2: 0, 3: 1})
+    assert result.value == pytest.approx(0.75)
+    assert "class 2 with 0.00" in str(result)
+    with pytest.raises(ValueError, match="needs more clips"):
+        evaluation.diversity_ratio(real[:4], labels[:4], real[:4], labels[:4])
+
+
+def test_unknown_baseline_is_refused_before_anything_is_computed(generator, seen, tmp_path):
+    with pytest.raises(ValueError, match=r"no baseline 'sharpened'; there are other_half, held_out, noisy, blurred"):
+        evaluation.evaluate(generator, tmp_path, num_clips=2, baselines=["sharpened"])
+    with pytest.raises(ValueError, match="copy_last_frame is for prediction"):
+        evaluation.evaluate(generator, tmp_path, num_clips=2, baselines=["copy_last_frame"])
+    assert not seen

@@ -11,7 +11,8 @@ from dvdgan_lib.metrics.frechet import FrechetResult, frechet_inception_distance
 from dvdgan_lib.metrics.i3d_features import I3DFeatures, features, features_cached
 from dvdgan_lib.metrics.inception_score import InceptionScoreResult, inception_score
 from dvdgan_lib.metrics.kernel_distance import KernelDistanceResult, kernel_video_distance
-from dvdgan_lib.metrics.moments import Moments
+from dvdgan_lib.metrics.moments import Moments, RealStatistics
+from dvdgan_lib.metrics.real_statistics import real_statistics, statistics_of
 from dvdgan_lib.metrics.weights import WeightsError
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "InceptionScoreResult",
     "KernelDistanceResult",
     "Moments",
+    "RealStatistics",
     "WeightsError",
     "density_and_coverage",
     "diversity_within_classes",
@@ -30,4 +32,6 @@ __all__ = [
     "frechet_video_distance",
     "inception_score",
     "kernel_video_distance",
+    "real_statistics",
+    "statistics_of",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 
 from dvdgan_lib.metrics.i3d import NUM_CLASSES, NUM_POOL_FEATURES
 from dvdgan_lib.metrics.i3d_features import I3DFeatures, Videos, comparable, protocol_of
-from dvdgan_lib.metrics.moments import Moments
+from dvdgan_lib.metrics.moments import Moments, RealStatistics
 
 # Below this many videos on either side the bias of the estimate (it is never too small) drowns most differences.
 SMALL_SAMPLE = 512
@@ -71,12 +71,21 @@ def frechet_distance(mean_1: np.ndarray, covariance_1: np.ndarray, mean_2: np.nd
     return max(float(distance), 0.0)  # Equal Gaussians come out at rounding error, of either sign.
 
 
+def _moments(features: I3DFeatures | RealStatistics, field: str) -> Moments:
+    return features.moments[field] if isinstance(features, RealStatistics) else Moments.of(getattr(features, field))
+
+
 def _compare(
-    real: Videos | I3DFeatures, fake: Videos | I3DFeatures, metric: str, field: str, ddof: int, options: dict
+    real: Videos | I3DFeatures | RealStatistics,
+    fake: Videos | I3DFeatures,
+    metric: str,
+    field: str,
+    ddof: int,
+    options: dict,
 ) -> FrechetResult:
     """The `FrechetResult` between one field of the features of two sets of videos."""
     real, fake = comparable(real, fake, **options)
-    moments = [Moments.of(getattr(features, field)) for features in (real, fake)]
+    moments = [_moments(features, field) for features in (real, fake)]
     (mean_1, covariance_1), (mean_2, covariance_2) = ((m.mean, m.covariance(ddof)) for m in moments)
     short, description = _FIELDS[field]
     return FrechetResult(
@@ -91,13 +100,14 @@ def _compare(
 
 
 def frechet_video_distance(
-    real: Videos | I3DFeatures, fake: Videos | I3DFeatures, ddof: int = 1, **options
+    real: Videos | I3DFeatures | RealStatistics, fake: Videos | I3DFeatures, ddof: int = 1, **options
 ) -> FrechetResult:
     """FVD of Unterthiner et al. (2018): the Fréchet distance between the logits of I3D-K400.
 
     Args:
-      real: uint8 videos [N, T, H, W, 3], or their `I3DFeatures`, which saves computing them for every metric.
-      fake: the same, with the same number of frames.
+      real: uint8 videos [N, T, H, W, 3]; their `I3DFeatures`, which saves computing them for every metric; or the
+        `RealStatistics` of a whole data set.
+      fake: videos or features, with the same number of frames.
       ddof: covariances are over N - ddof: 1 as published (tfgan), 0 in some ports.
       options: for `features`, where videos are given.
 
@@ -109,7 +119,7 @@ def frechet_video_distance(
 
 
 def frechet_inception_distance(
-    real: Videos | I3DFeatures, fake: Videos | I3DFeatures, ddof: int = 1, **options
+    real: Videos | I3DFeatures | RealStatistics, fake: Videos | I3DFeatures, ddof: int = 1, **options
 ) -> FrechetResult:
     """FID in the manner of the paper (section 2.4, footnote 3): the Fréchet distance between I3D's avgpool features.
 

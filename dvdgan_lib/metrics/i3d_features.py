@@ -28,6 +28,7 @@ from dvdgan_lib.metrics.i3d import (
     load_params,
     preprocess,
 )
+from dvdgan_lib.metrics.moments import RealStatistics
 from dvdgan_lib.metrics.weights import I3D_KINETICS_400_SHA256
 
 
@@ -137,9 +138,9 @@ def features(
     return I3DFeatures(np.concatenate(logits), np.concatenate(pool), shape[1:4], resize=resize)
 
 
-def as_features(videos: Videos | I3DFeatures, **options) -> I3DFeatures:
-    """Features as they are; of videos, `features(videos, **options)`."""
-    return videos if isinstance(videos, I3DFeatures) else features(videos, **options)
+def as_features(videos: Videos | I3DFeatures | RealStatistics, **options) -> I3DFeatures | RealStatistics:
+    """Features, or statistics of them, as they are; of videos, `features(videos, **options)`."""
+    return videos if isinstance(videos, I3DFeatures | RealStatistics) else features(videos, **options)
 
 
 def comparable(real: Videos | I3DFeatures, fake: Videos | I3DFeatures, **options) -> tuple[I3DFeatures, I3DFeatures]:

@@ -47,3 +47,26 @@ class Moments:
         if self.count <= ddof:
             raise ValueError(f"A covariance over N - {ddof} needs at least {ddof + 1} feature vectors, got {self.count}.")
         return self.scatter / (self.count - ddof)
+
+
+@dataclass(frozen=True, eq=False)
+class RealStatistics:
+    """Moments of a set of real videos' features; stands for the videos as the first argument of FVD and FID.
+
+    Attributes:
+      moments: by field of `I3DFeatures`, "logits" and "pool".
+      clip_shape: frames, height and width of the videos.
+      network: which saw them.
+      resize: how they were prepared for it.
+      source: the data set in words.
+    """
+
+    moments: dict[str, Moments]
+    clip_shape: tuple[int, int, int]
+    network: str
+    resize: str
+    source: str
+
+    def __len__(self) -> int:
+        """The number of videos."""
+        return self.moments["pool"].count

@@ -1,0 +1,135 @@
+"""Videos that anchor the scale of FID, FVD and IS: real ones held out, real ones spoiled in a known way, untrained samples.
+
+Where the paper's tables can't be reproduced (no Kinetics-600, no TPU pod), these say what a number means: nothing generated
+can expect to do better than held-out clips, and a metric of motion must tell shuffled and frozen clips from real ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from dvdgan_lib import data
+from dvdgan_lib.checkpoints import TrainedGenerator
+from dvdgan_lib.experiments import Experiment
+from dvdgan_lib.layers import spectral_normalize
+from dvdgan_lib.sampling import draw, sample, standing_statistics
+from dvdgan_lib.training import given_for_statistics, given_frames, load_source
+from dvdgan_lib.updates import Updates
+
+BLUR = 1 / 16  # width of the Gaussian of "blurred", as a share of the frame's width: 2 pixels of 32
+NOISE = 32.0  # standard deviation of "noisy", of 255: an eighth
+
+
+def blurred(videos: np.ndarray) -> np.ndarray:
+    """Each frame blurred by a Gaussian, uint8 [N, T, H, W, 3] -> the same: right colours and motion, no detail."""
+    sigma = BLUR * videos.shape[3]
+    return gaussian_filter(videos.astype(np.float32), (0, 0, sigma, sigma, 0)).round().astype(np.uint8)
+
+
+def noisy(videos: np.ndarray) -> np.ndarray:
+    """Gaussian noise on every value, drawn anew for each frame, uint8 [N, T, H, W, 3] -> the same."""
+    noise = np.random.default_rng(0).normal(scale=NOISE, size=videos.shape)
+    return np.clip(np.round(videos + noise), 0, 255).astype(np.uint8)
+
+
+def shuffled(videos: np.ndarray) -> np.ndarray:
+    """Each video's frames in a random order, uint8 [N, T, H, W, 3] -> the same: perfect frames, wrong motion."""
+    rng = np.random.default_rng(0)
+    return np.stack([video[rng.permutation(len(video))] for video in videos])
+
+
+def frozen(videos: np.ndarray) -> np.ndarray:
+    """The middle frame all the time, uint8 [N, T, H, W, 3] -> the same: a perfect frame, no motion."""
+    middle = videos.shape[1] // 2
+    return np.repeat(videos[:, middle : middle + 1], videos.shape[1], axis=1)
+
+
+def copy_last_frame(videos: np.ndarray, conditioning_frames: int) -> np.ndarray:
+    """The given frames, and behind them the last of them all the time: the simplest prediction.
+
+    uint8 [N, C+T, H, W, 3] -> the same.
+    """
+    copied = videos.copy()
+    copied[:, conditioning_frames:] = videos[:, conditioning_frames - 1 : conditioning_frames]
+    return copied
+
+
+def untrained(experiment: Experiment, seed: int = 0) -> TrainedGenerator:
+    """The generator before its first step."""
+    state = Updates(experiment).init(seed)
+    params, _ = spectral_normalize(state.g_params, state.g_vectors, update=False)
+    params = jax.device_get(params)
+    given = given_for_statistics(experiment, load_source(experiment)) if experiment.model.conditioning_frames else None
+    standing = standing_statistics(experiment, params, conditioning=given)
+    return TrainedGenerator(experiment, params, standing, {}, path="untrained")
+
+
+def held_out(experiment: Experiment, num: int) -> tuple[np.ndarray, np.ndarray]:
+    """Test clips, uint8 [N, T, H, W, 3], and their labels, int32 [N]."""
+    return data.first_clips(load_source(experiment, "test"), num)
+
+
+def held_out_given(experiment: Experiment, num: int) -> np.ndarray | None:
+    """What predictions go on from: the first frames of test clips (section 4.2); None for synthesis."""
+    return given_frames(experiment, load_source(experiment, "test"), num) if experiment.model.conditioning_frames else None
+
+
+def _untrained_samples(experiment: Experiment, num: int) -> tuple[np.ndarray, np.ndarray]:
+    videos = sample(untrained(experiment), num, conditioning=held_out_given(experiment, num))
+    return videos, draw(experiment.model, num, 1.0, (0,))[1]
+
+
+def _spoiled(spoil: Callable[[np.ndarray], np.ndarray]) -> Callable[[Experiment, int], tuple[np.ndarray, np.ndarray]]:
+    def make(experiment: Experiment, num: int) -> tuple[np.ndarray, np.ndarray]:
+        videos, labels = held_out(experiment, num)
+        return spoil(videos), labels
+
+    return make
+
+
+def _last_frame_copied(experiment: Experiment, num: int) -> tuple[np.ndarray, np.ndarray]:
+    videos, labels = held_out(experiment, num)
+    return copy_last_frame(videos, experiment.model.conditioning_frames), labels
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """What anchors the scale.
+
+    Attributes:
+      words: what it is.
+      make: (experiment, N) -> videos, uint8 [N, T, H, W, 3], and their labels, int32 [N].
+    """
+
+    words: str
+    make: Callable[[Experiment, int], tuple[np.ndarray, np.ndarray]]
+
+
+# By name, from the best to the worst that one would expect. "copy_last_frame" is for prediction alone.
+BASELINES = {
+    "other_half": Baseline(
+        "real training clips, others than the reference",
+        lambda experiment, num: data.first_clips(load_source(experiment), num, offset=num),
+    ),
+    "held_out": Baseline("real clips, held out", held_out),
+    "noisy": Baseline("held-out clips with noise", _spoiled(noisy)),
+    "blurred": Baseline("held-out clips, blurred", _spoiled(blurred)),
+    "shuffled": Baseline("held-out clips, frames shuffled", _spoiled(shuffled)),
+    "frozen": Baseline("held-out clips, one frame all the time", _spoiled(frozen)),
+    "copy_last_frame": Baseline("the last given frame all the time", _last_frame_copied),
+    "untrained": Baseline("untrained generator", _untrained_samples),
+}
+
+
+def check_names(names: list[str] | tuple[str, ...], experiment: Experiment) -> None:
+    """Raises ValueError with the list of what there is for a name that is not a baseline of this experiment."""
+    for name in names:
+        if name not in BASELINES:
+            raise ValueError(f"There is no baseline {name!r}; there are {', '.join(BASELINES)}.")
+        if name == "copy_last_frame" and not experiment.model.conditioning_frames:
+            raise ValueError(f"copy_last_frame is for prediction, and {experiment.name} makes whole videos: leave it out.")

@@ -1,0 +1,194 @@
+"""The paper's protocols of measurement (sections 4.1 and 4.2): truncation curves, and FVD of predictions.
+
+A result says by itself which clips were given, how many, how often, and of which split.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from dvdgan_lib import data, metrics
+from dvdgan_lib.checkpoints import TrainedGenerator
+from dvdgan_lib.sampling import sample
+
+# --- Table 1's right half: truncation ---
+
+# "varying the standard deviation of the latent vectors between 0 and 1" (4.1.1); the grid is ours.
+SIGMAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class TruncationPoint:
+    """FID and IS of samples whose latents have a standard deviation of sigma.
+
+    Attributes:
+      sigma: in (0, 1]; 1 is "no truncation".
+      fid: a FrechetResult.
+      inception_score: an InceptionScoreResult, or what the caller's `score` gave.
+    """
+
+    sigma: float
+    fid: metrics.FrechetResult
+    inception_score: Any
+
+
+def truncation_curve(
+    generator: TrainedGenerator,
+    real: metrics.I3DFeatures | metrics.RealStatistics,
+    cache: epath.PathLike,
+    num_clips: int,
+    sigmas: Sequence[float] = SIGMAS,
+    seed: int = 0,
+    score: Callable[[np.ndarray], Any] | None = None,
+    **options: Any,
+) -> list[TruncationPoint]:
+    """FID and IS along truncation (4.1.1). The same latents and classes at every sigma, only scaled.
+
+    Args:
+      generator: the model.
+      real: what FID compares with.
+      cache: a folder for the features of samples.
+      num_clips: samples at each sigma.
+      sigmas: of the latents.
+      seed: of the latents and classes.
+      score: uint8 videos [N, T, H, W, 3] -> an Inception Score by another network; None takes I3D's.
+      options: network and weights, for `metrics.features_cached`.
+    """
+    points = []
+    for sigma in sigmas:
+        videos = sample(generator, num_clips, truncation=sigma, seed=seed)
+        seen = metrics.features_cached(videos, cache, f"truncation-{sigma:g}", **options)
+        value = metrics.inception_score(seen) if score is None else score(videos)
+        points.append(TruncationPoint(float(sigma), metrics.frechet_inception_distance(real, seen), value))
+    return points
+
+
+def best_by_inception_score(points: Sequence[TruncationPoint]) -> TruncationPoint:
+    """Table 1's "With Truncation": that of "the truncation level which results in the best Inception Score"."""
+    return max(points, key=lambda point: float(point.inception_score))
+
+
+# --- Tables 3 and 4: prediction ---
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictionProtocol:
+    """Which clips are continued, and which they are compared with (4.2).
+
+    Attributes:
+      split: "test" (Table 3; Table 4's right column) or "train" (its left one): of the given and of the real clips.
+      num_clips: real clips, and predictions.
+      draws: predictions of each given clip; so many times fewer clips are given.
+      replacement: given and real clips are drawn apart, with replacement and different seeds. According to the authors of
+        video diffusion models (Ho et al., 2022) that is how Clark et al. and Luc et al. measured on Kinetics-600; otherwise
+        the given frames are those of the real clips themselves.
+    """
+
+    split: str = "test"
+    num_clips: int = 256
+    draws: int = 1
+    replacement: bool = False
+
+    def __str__(self) -> str:
+        """In words."""
+        how = "given and real clips drawn apart, with replacement" if self.replacement else "given frames of the real clips"
+        return (
+            f"{self.num_clips} real {self.split} clips and as many predictions, {self.draws} of each given clip; {how}; "
+            "over all frames, the given ones included"
+        )
+
+
+# "with ground truth statistics and conditioning frames taken from the 256-video dev set" (4.2.2).
+BAIR = PredictionProtocol("test", 256)
+
+
+def prediction_clips(source: data.VideoSource, protocol: PredictionProtocol, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """The clips to compare with and those whose first frames are given, uint8 [num_clips, C+T, H, W, 3] each.
+
+    ValueError where the draws don't divide the clips, or the split has too few.
+    """
+    n = protocol.num_clips
+    if protocol.draws < 1 or n % protocol.draws:
+        raise ValueError(f"{n} predictions can't be {protocol.draws} of each given clip: take a number that divides them.")
+    if not protocol.replacement:
+        real, _ = data.first_clips(source, n)
+        return real, np.repeat(real[: n // protocol.draws], protocol.draws, axis=0)
+    drawn = []
+    for part, number in ((0, n), (1, n // protocol.draws)):
+        indices = np.random.default_rng((seed, part)).integers(0, len(source), number)
+        drawn.append(np.stack([source.example(int(i))["video"] for i in indices]))
+    return drawn[0], np.repeat(drawn[1], protocol.draws, axis=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictionResult:
+    """How predictions compare with what happened.
+
+    Attributes:
+      fvd: over all frames, the given ones included.
+      psnr: float64 [T], decibels, of each predicted frame against the true one, mean over clips; nan with `replacement`,
+        where there is no true one.
+      protocol: in words.
+    """
+
+    fvd: metrics.FrechetResult
+    psnr: np.ndarray
+    protocol: str
+
+    def __str__(self) -> str:
+        """FVD, protocol, and the PSNR of the first and last frame."""
+        return f"{self.fvd}; {self.protocol}; PSNR {self.psnr[0]:.1f} dB at the first frame, {self.psnr[-1]:.1f} at the last"
+
+
+def psnr_over_time(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Decibels at each frame, mean over clips of 10 log10(255^2 / MSE): uint8 [N, T, H, W, 3] twice -> float64 [T].
+
+    A frame that is exactly right counts as 100 dB: the mean would be infinite.
+    """
+    if predicted.shape != real.shape:
+        raise ValueError(f"Predictions {predicted.shape} and real clips {real.shape} must have one shape.")
+    error = np.stack(
+        [np.mean((p.astype(np.float64) - r) ** 2, axis=(1, 2, 3)) for p, r in zip(predicted, real, strict=True)]
+    )
+    return np.minimum(10 * np.log10(255**2 / np.maximum(error, 1e-12)), 100.0).mean(axis=0)
+
+
+def measure_prediction(
+    predict: TrainedGenerator | Callable[[np.ndarray], np.ndarray],
+    source: data.VideoSource,
+    conditioning_frames: int,
+    cache: epath.PathLike,
+    protocol: PredictionProtocol = BAIR,
+    seed: int = 0,
+    key: str = "prediction",
+    **options: Any,
+) -> PredictionResult:
+    """FVD (as Unterthiner et al., 4.2) and PSNR of a predictor.
+
+    Args:
+      predict: a DVD-GAN-FP, or a function from given frames, uint8 [N, C, H, W, 3], to whole clips [N, C+T, H, W, 3]: a
+        baseline.
+      source: the protocol's split of the data set.
+      conditioning_frames: C.
+      cache: a folder for features.
+      protocol: which clips.
+      seed: of latents, and of the clips where they are drawn.
+      key: names the predictor in the cache.
+      options: for `metrics.features_cached`.
+    """
+    c = conditioning_frames
+    real, given = prediction_clips(source, protocol, seed)
+    if isinstance(predict, TrainedGenerator):
+        made = sample(predict, len(given), seed=seed, conditioning=given[:, :c])
+    else:
+        made = predict(given[:, :c])
+    seen_real = metrics.features_cached(real, cache, f"real-{protocol.split}", **options)
+    seen = metrics.features_cached(made, cache, key, **options)
+    truth = given[:, c:]
+    psnr = np.full(truth.shape[1], np.nan) if protocol.replacement else psnr_over_time(made[:, c:], truth)
+    return PredictionResult(metrics.frechet_video_distance(seen_real, seen), psnr, f"{key}: {protocol}")
