@@ -68,12 +68,42 @@ def measure(
     return measured
 
 
+def by_number(real: metrics.I3DFeatures, fake: metrics.I3DFeatures, smallest: int = 64) -> list[dict[str, float]]:
+    """FVD and KVD from the first 64, 128, 256 ... clips of both sides: how far a small number of clips misleads.
+
+    With each, the deviation of FVD over as many disjoint subsets of that size as there are (0 where there is one): the
+    spread to expect of it.
+    """
+    curve, n = [], smallest
+    while n <= min(len(real), len(fake)):
+        parts = min(len(real), len(fake)) // n
+        subsets = [slice(i, parts * n, parts) for i in range(parts)]  # every so manieth, so that classes stay balanced
+        values = [float(metrics.frechet_video_distance(real[part], fake[part])) for part in subsets]
+        kernel = metrics.kernel_video_distance(real[subsets[0]], fake[subsets[0]])
+        deviation = float(np.std(values, ddof=1)) if parts > 1 else 0.0
+        curve.append({"num": n, "fvd": float(np.mean(values)), "fvd_deviation": deviation, "kvd": float(kernel)})
+        n *= 2
+    return curve
+
+
+def ports(real: np.ndarray, fake: np.ndarray, cache: epath.PathLike) -> list[dict[str, Any]]:
+    """FVD of the same clips, uint8 [N, T, H, W, 3], as other implementations would have it: each resize and covariance."""
+    values = []
+    for resize in metrics.RESIZES:
+        seen = [metrics.features_cached(videos, cache, f"ports-{resize}", resize=resize) for videos in (real, fake)]
+        for ddof in (1, 0):
+            result = metrics.frechet_video_distance(*seen, ddof=ddof)
+            values.append({"resize": resize, "ddof": ddof, "value": result.value, "text": str(result)})
+    return values
+
+
 def evaluate(
     generator: TrainedGenerator,
     cache: epath.PathLike,
     seed: int = 0,
     num_clips: int | None = None,
     baselines: Sequence[str] = (),
+    port_clips: int = 0,
 ) -> dict[str, Any]:
     """Measures a model against its training data, as the paper does (section 2.4, footnote 3).
 
@@ -86,9 +116,11 @@ def evaluate(
       seed: of the samples; classes are drawn uniformly.
       num_clips: N; None takes the experiment's.
       baselines: which of `baselines.BASELINES` to measure too, each another N clips.
+      port_clips: on so many of the clips also FVD as other implementations compute it; 0 for none.
 
     Returns:
-      {"samples": {metric: {"value", "text", ...}}, the same for each baseline, and what it was measured on}.
+      {"samples": {metric: {"value", "text", ...}}, the same for each baseline, "by_number" and "ports" (see the functions of
+      that name), and what it was measured on}.
     """
     experiment = generator.experiment
     anchors.check_names(baselines, experiment)
@@ -110,11 +142,15 @@ def evaluate(
         "model": generator.card | {"file": epath.Path(generator.path).name},
         "commit": commit + ("-dirty" if dirty else ""),
     }
+    result["by_number"] = {}
     classes_tell = n >= 2 * len(source.class_names)
     for name, (videos, labels) in groups.items():
         fake = metrics.features_cached(videos, cache, name)
         measured = measure(real, fake, *((real_labels, labels) if classes_tell else ()))
         result[name] = {key: dataclasses.asdict(value) | {"text": str(value)} for key, value in measured.items()}
+        result["by_number"][name] = by_number(real, fake)
+    if port_clips:
+        result["ports"] = ports(real_videos[:port_clips], groups["samples"][0][:port_clips], cache)
     return result
 
 

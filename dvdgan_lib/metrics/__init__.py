@@ -8,6 +8,7 @@ All take uint8 videos [N, T, H, W, 3], or the `I3DFeatures` that `features` comp
 
 from dvdgan_lib.metrics.coverage import CoverageResult, density_and_coverage, diversity_within_classes
 from dvdgan_lib.metrics.frechet import FrechetResult, frechet_inception_distance, frechet_video_distance
+from dvdgan_lib.metrics.i3d import RESIZES
 from dvdgan_lib.metrics.i3d_features import I3DFeatures, features, features_cached
 from dvdgan_lib.metrics.inception_score import InceptionScoreResult, inception_score
 from dvdgan_lib.metrics.kernel_distance import KernelDistanceResult, kernel_video_distance
@@ -16,6 +17,7 @@ from dvdgan_lib.metrics.real_statistics import real_statistics, statistics_of
 from dvdgan_lib.metrics.weights import WeightsError
 
 __all__ = [
+    "RESIZES",
     "CoverageResult",
     "FrechetResult",
     "I3DFeatures",
