@@ -52,6 +52,8 @@ ARTEFACTS = {
     "figure_07": Artefact("02_model_walkthrough", shown=("kinetics600_64x64_12f",)),
     "figure_08": Artefact("02_model_walkthrough", shown=("kinetics600_fp_64x64_5to11",)),
     "figure_10": Artefact("06_synthesis", models=("kinetics600_64x64_12f",)),
+    "figure_15": Artefact("11_interpolation", models=("kinetics600_64x64_12f",)),
+    "figure_16": Artefact("11_interpolation", models=("kinetics600_64x64_12f",)),
 }
 RUNS = sorted({run for artefact in ARTEFACTS.values() for run in (*artefact.models, *artefact.evaluations)})
 # What every artefact is saved as; some have a video or a Markdown table beside it.

@@ -50,16 +50,14 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from dvdgan_lib import baselines as anchors
-from dvdgan_lib import devices, evaluation, experiments, plots, training
-from dvdgan_lib.checkpoints import load_generator
+from dvdgan_lib import devices, evaluation, experiments, plots, trained_models, training
 from dvdgan_lib.metrics.frechet import frechet_distance
 from dvdgan_lib.metrics.inception_score import inception_score_of
 
 devices.setup()
 run = experiments.get(experiment, preset)
 folder = training.run_folder(run, workdir, seed)
-own = folder / "model.safetensors"
-generator = load_generator(model or (f"pretrained/{experiment}" if preset == "laptop" and not own.exists() else own))
+generator = trained_models.find(experiment, preset, workdir, {experiment: model} if model else None, seed)
 print(generator.path, generator.card, sep="\n")
 
 # %% [markdown]

@@ -46,8 +46,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import devices, evaluation, experiments, paper, plots, sampling, training
-from dvdgan_lib.checkpoints import load_generator
+from dvdgan_lib import baselines, devices, evaluation, paper, plots, sampling, trained_models, training
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
@@ -55,18 +54,7 @@ parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 
 
 def generator_of(name):
-    own = training.run_folder(experiments.get(name, preset), workdir) / "model.safetensors"
-    shipped = Path("pretrained") / name / "model.safetensors"
-    use_shipped = preset == "laptop" and not own.exists() and shipped.exists()
-    return load_generator(models.get(name) or (shipped if use_shipped else own))
-
-
-def what_it_is(generator):
-    m = generator.experiment.model
-    return (
-        f"Ours, preset {generator.experiment.preset}: {m.num_frames} frames of {m.resolution}x{m.resolution}, "
-        f"{generator.card['steps']:,} steps; trained on {generator.card['data']}."
-    )
+    return trained_models.find(name, preset, workdir, models)
 
 
 # %% [markdown]
@@ -89,7 +77,7 @@ if "table_1" in wanted:
     # What anchors the scale is measured once and kept beside the shipped model (04_metrics with `baselines`).
     record = Path("pretrained") / ROW / "evaluation.json"
     anchors = evaluation.load_evaluation(record) if preset == "laptop" and record.exists() else measured
-    names = {"held_out": "real clips, held out", "blurred": "the same, blurred", "untrained": "untrained generator"}
+    names = {name: baseline.words for name, baseline in baselines.BASELINES.items()}
     reference = paper.TABLE_1[ROW]
     m = generator.experiment.model
     stand_in = measured["data"]
@@ -142,7 +130,7 @@ if "figure_04" in wanted:
     chosen = np.random.default_rng(seed).permutation(len(classes))[:4]
     videos = sampling.sample(generator, 60, labels=np.repeat(chosen, 15), seed=seed)
     scale = max(1, 64 // videos.shape[2])
-    caption = f"First frames of 15 samples a class, four classes drawn at random. {what_it_is(generator)}"
+    caption = f"First frames of 15 samples a class, four classes drawn at random. {trained_models.described(generator)}"
     image = plots.grid(plots.enlarge(videos[:, 0], scale), columns=15)
     figure = plots.picture(image, "Figure 4: samples by class", caption, [classes[c] for c in chosen])
     plt.show()
@@ -164,7 +152,8 @@ if "figure_05" in wanted:
     how = "chosen" if figure_05_class in classes else "drawn at random"
     videos = sampling.sample(generator, 8, labels=[label] * 8, seed=seed)
     scale = max(1, 96 // videos.shape[2])
-    caption = f"All 48 frames of a sample of the class {classes[label]!r} ({how}), in raster order. {what_it_is(generator)}"
+    caption = f"All 48 frames of a sample of the class {classes[label]!r} ({how}), in raster order. "
+    caption += trained_models.described(generator)
     image = plots.grid(plots.enlarge(videos[0], scale), columns=8)
     figure = plots.picture(image, "Figure 5: one sample, frame by frame", caption, width=8)
     plt.show()
@@ -184,7 +173,7 @@ if "figure_10" in wanted:
     generator = generator_of("kinetics600_64x64_12f")
     videos = sampling.sample(generator, 64, seed=seed)
     scale = max(1, 96 // videos.shape[2])
-    caption = f"First frames of a random batch. {what_it_is(generator)}"
+    caption = f"First frames of a random batch. {trained_models.described(generator)}"
     figure = plots.picture(
         plots.grid(plots.enlarge(videos[:, 0], scale), columns=8), "Figure 10: a random batch", caption, width=8
     )

@@ -44,9 +44,7 @@ assert Path(model).is_file()
 Path(f"{workdir}/{preset}/{experiment}").mkdir(parents=True, exist_ok=True)
 Path(f"{workdir}/{preset}/{experiment}/evaluation.json").write_text("{}")
 """,
-    "02_model_walkthrough": DRAW,
-    "06_synthesis": DRAW,
-}
+} | {artefact.notebook: DRAW for artefact in batch.ARTEFACTS.values()}
 TRAINER = '''
 """Counts to 40, slowly; keeps the count where it is stopped, and goes on from there."""
 import json, signal, sys, time
