@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dvdgan_lib.convolution import conv2d, kernel_gradient
+from dvdgan_lib.devices import target_platform
 from dvdgan_lib.layers import fold_time, orthogonal
 
 
@@ -114,7 +115,7 @@ class ConvGRU(nn.Module):
         from_x = jnp.broadcast_to(from_x.reshape(b, steps, height, width, 3 * c), (b, num_frames, height, width, 3 * c))
 
         h = jnp.zeros((b, height, width, c), x.dtype) if initial is None else initial
-        if jax.default_backend() == "cpu":
+        if target_platform() == "cpu":
             return _unrolled(from_x, h, of_h, candidate_of_rh)
 
         def step(h: jax.Array, frame: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dvdgan_lib.devices import target_platform
+
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """Padding before and after an axis so that the output has ceil(size / stride) positions (TensorFlow's SAME)."""
@@ -115,7 +117,7 @@ def conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       [N, H, W, C_out], float.
     """
-    return _cpu_conv2d(x, kernel) if jax.default_backend() == "cpu" else _native_conv2d(x, kernel)
+    return _cpu_conv2d(x, kernel) if target_platform() == "cpu" else _native_conv2d(x, kernel)
 
 
 def conv3d(
@@ -127,13 +129,13 @@ def conv3d(
       x: [B, T, H, W, C_in], float.
       kernel: [kt, kh, kw, C_in, C_out], float.
       strides: over time, height, width.
-      stacked: True for one 2-D convolution over stacked frames, False for XLA's own; None picks by the backend.
+      stacked: True for one 2-D convolution over stacked frames, False for XLA's own; None picks by the platform.
 
     Returns:
       [B, ceil(T / st), ceil(H / sh), ceil(W / sw), C_out], float.
     """
     if stacked is None:
-        stacked = jax.default_backend() == "cpu"
+        stacked = target_platform() == "cpu"
     if not stacked:
         return lax.conv_general_dilated(x, kernel, strides, "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
     b, t, h, w, c_in = x.shape

@@ -1,11 +1,14 @@
-"""The machine: memory allocation and compilation cache on a CPU, the mesh of devices, and whether a preset fits it."""
+"""The machine: memory and compilation cache on a CPU, the mesh of devices and what lies where, and whether a preset fits."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
 import os
 import platform
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 
 import jax
@@ -38,6 +41,30 @@ def setup() -> None:
         libc.mallopt(m_arena_max, 1)  # all threads share the heap that keeps its memory
 
 
+_target: ContextVar[str | None] = ContextVar("target_platform", default=None)
+
+
+def target_platform() -> str:
+    """What programs are traced for, "cpu", "tpu" or "gpu": JAX's backend, but inside `compiling_for` what that names.
+
+    Layers that have a form for the CPU ask here, once for each trace.
+    """
+    return _target.get() or jax.default_backend()
+
+
+@contextlib.contextmanager
+def compiling_for(platform: str) -> Iterator[None]:
+    """Inside, programs are traced for another platform than this machine's, to be compiled ahead of time (`pods`).
+
+    A function that was jitted and called before keeps the form that it was traced in: jit it anew.
+    """
+    token = _target.set(platform)
+    try:
+        yield
+    finally:
+        _target.reset(token)
+
+
 class WrongDeviceError(RuntimeError):
     """A preset that does not fit the machine."""
 
@@ -62,21 +89,26 @@ def check_device(preset: str, allow_cpu: bool = False) -> str | None:
     return None
 
 
-def mesh(batch_size: int) -> Mesh:
+def mesh(batch_size: int, available: Sequence[jax.Device] | None = None) -> Mesh:
     """Devices in one row, named "data": as many as a batch can be split over evenly, all where it can.
 
     They stand in the order of their processes, as many of each, so that process h of H holds rows [h*B/H, (h+1)*B/H) of a
     batch, which are those that `data.batches` makes for it. (JAX's own order may follow the places of a TPU's chips.)
 
+    Args:
+      batch_size: rows of a batch.
+      available: devices of another machine to compile for; None takes this machine's and its processes.
+
     Raises:
       WrongDeviceError: a batch that can't be split over the processes.
     """
-    processes = jax.process_count()
+    there = jax.devices() if available is None else available
+    processes = jax.process_count() if available is None else len({device.process_index for device in available})
     if batch_size % processes:
         raise WrongDeviceError(
             f"A batch of {batch_size} cannot be split over {processes} processes evenly: take another number."
         )
-    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    devices = sorted(there, key=lambda device: (device.process_index, device.id))
     by_process = np.array(devices).reshape(processes, -1)
     used = math.gcd(by_process.shape[1], batch_size // processes)
     return Mesh(by_process[:, :used].reshape(-1), ("data",))
@@ -90,3 +122,17 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 def replicated(mesh: Mesh) -> NamedSharding:
     """Weights are the same on every device."""
     return NamedSharding(mesh, PartitionSpec())
+
+
+def weight_sharding(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
+    """A weight is split over the devices, along the axis that most of them can share evenly (the last of equals).
+
+    768 channels on 512 devices are split over 256 of them, twice: the batch's row of devices is folded for that, in its
+    order. Vectors and scalars stay whole: all of them together are a thousandth of the kernels.
+    """
+    if len(shape) < 2:
+        return replicated(mesh)
+    shares = [math.gcd(size, mesh.size) for size in shape]
+    axis = max(range(len(shape)), key=lambda i: (shares[i], i))
+    folded = Mesh(mesh.devices.reshape(-1, shares[axis]), ("copies", "pieces"))
+    return NamedSharding(folded, PartitionSpec(*[None] * axis, "pieces"))

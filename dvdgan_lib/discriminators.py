@@ -88,7 +88,8 @@ class Score(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array) -> jax.Array:
         """x [B, T, H, W, C], labels [B] -> scores [B, T], one a frame."""
-        h = nn.relu(x).sum((2, 3))
+        # Scores of bfloat16 features are float32: they are sums over a whole clip, which two digits would be too few for.
+        h = nn.relu(x).sum((2, 3), dtype=jnp.promote_types(x.dtype, jnp.float32))
         embedding = nn.Embed(self.num_classes, x.shape[-1], embedding_init=orthogonal, name="projection")(labels)
         return nn.Dense(1, kernel_init=orthogonal, name="score")(h)[..., 0] + jnp.einsum("btc,bc->bt", h, embedding)
 

@@ -20,6 +20,8 @@ BLOCKS = ("biggan", "biggan_deep")
 ATTENTIONS = ("none", "separable", "full")
 # How devices share the training set: each in an order of its own (B.1), or all in one, each example once an epoch.
 SHUFFLINGS = ("independent", "disjoint")
+COMPUTE_DTYPES = ("float32", "bfloat16")
+SHARDINGS = ("replicated", "sharded")
 
 # Appendix B.2 prints the widths for 64 and 128; 256 and the small sizes continue them (paper.ASSUMPTIONS "widths").
 G_WIDTHS = {
@@ -105,6 +107,8 @@ class TrainingConfig:
     checkpoint_minutes: float = 10.0
     sample_every: int = 1_000  # steps between sample sheets
     log_every: int = 10  # steps between lines of metrics.jsonl
+    compute_dtype: str = "float32"  # COMPUTE_DTYPES: of features in G and D; weights, their updates and losses stay float32
+    sharding: str = "replicated"  # SHARDINGS: weights, optimizer and EMA whole on every device, or split over all (FSDP)
 
 
 @dataclass(frozen=True)
@@ -341,6 +345,8 @@ def check(experiment: Experiment) -> Experiment:
         ("blocks", m.blocks, BLOCKS),
         ("attention", m.attention, ATTENTIONS),
         ("shuffling", experiment.data.shuffling, SHUFFLINGS),
+        ("compute_dtype", experiment.training.compute_dtype, COMPUTE_DTYPES),
+        ("sharding", experiment.training.sharding, SHARDINGS),
     ):
         if chosen not in there:
             raise UnknownExperimentError(f"{what} = {chosen!r} does not exist; there are {', '.join(there)}.")

@@ -132,6 +132,8 @@ class Norm(nn.Module):
     def __call__(self, x: jax.Array, standing: bool) -> tuple[jax.Array, jax.Array]:
         """Returns (scale, offset), broadcastable to x: the normalised x is x * scale + offset."""
         _, t, _, _, c = x.shape
+        # Of bfloat16 features too the statistics are float32's: the difference of two squares would have no digits left.
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if self.kind == "none":
             return jnp.ones((1, 1, 1, 1, 1), x.dtype), jnp.zeros((1, 1, 1, 1, 1), x.dtype)
         if self.kind in ("batch", "batch_over_time"):
@@ -172,7 +174,7 @@ class ConditionalNorm(nn.Module):
         scale, offset = Norm(self.kind, name="norm")(x, standing)
         gain = 1.0 + nn.Dense(c, use_bias=False, kernel_init=orthogonal, name="gain")(condition)[:, None, None, None]
         bias = nn.Dense(c, use_bias=False, kernel_init=orthogonal, name="bias")(condition)[:, None, None, None]
-        return x * (scale * gain) + (offset * gain + bias)
+        return (x * (scale * gain) + (offset * gain + bias)).astype(x.dtype)
 
 
 class AffineNorm(nn.Module):
@@ -186,7 +188,7 @@ class AffineNorm(nn.Module):
         scale, offset = Norm(self.kind, name="norm")(x, standing)
         gain = self.param("gain", nn.initializers.ones, (x.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
-        return x * (scale * gain) + (offset * gain + bias)
+        return (x * (scale * gain) + (offset * gain + bias)).astype(x.dtype)
 
 
 # --- Residual blocks (Figure 7) ---------------------------------------------------------------------------------------

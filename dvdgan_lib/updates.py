@@ -6,18 +6,24 @@ compiler is slow on one large program, and the number of D updates stays a plain
 Data parallel: the batch is split over the devices of a mesh, the state is the same on each. XLA derives the rest from where
 the batch starts out (the clips that are fed, the latents that are drawn), the all-reduces of batch norm and of the gradients
 among it: what is computed doesn't depend on the number of devices.
+
+Two options for pods, by configuration (`TrainingConfig`): with `sharding = "sharded"` each device keeps its piece of the
+weights, Adam's moments and the average, and an update gathers the weights once, after spectral norm; with `compute_dtype =
+"bfloat16"` G and D work on bfloat16 copies of float32 weights.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding
 
 from dvdgan_lib import devices
 from dvdgan_lib.discriminators import DualDiscriminator
@@ -41,11 +47,30 @@ class State(NamedTuple):
     seed: jax.Array  # uint32 scalar; every random draw is a function of (seed, step, which update)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _gathered(whole: NamedSharding, place: Callable[[tuple[int, ...]], NamedSharding], weights: Params) -> Params:
+    """Weights that lie in pieces, whole on every device; of their gradients each device keeps its piece."""
+    return jax.lax.with_sharding_constraint(weights, whole)
+
+
+def _gathered_forward(whole: NamedSharding, place: Callable, weights: Params) -> tuple[Params, None]:
+    return _gathered(whole, place, weights), None
+
+
+def _gathered_backward(whole: NamedSharding, place: Callable, _: None, gradient: Params) -> tuple[Params]:
+    # Whole first: pieces of a gradient would make XLA split the features by channels, from layer to layer.
+    gradient = jax.lax.with_sharding_constraint(gradient, whole)
+    return (jax.tree.map(lambda g: jax.lax.with_sharding_constraint(g, place(g.shape)), gradient),)
+
+
+_gathered.defvjp(_gathered_forward, _gathered_backward)
+
+
 class Updates:
     """The updates of one experiment, jitted."""
 
-    def __init__(self, experiment: Experiment):
-        """Compiles nothing yet. The mesh is `devices.mesh`: all devices that can share a batch evenly."""
+    def __init__(self, experiment: Experiment, mesh: Mesh | None = None):
+        """Compiles nothing yet. mesh: None is `devices.mesh`, all devices of this machine that can share a batch evenly."""
         self.experiment = experiment
         self.generator = Generator(experiment.model)
         self.discriminator = DualDiscriminator(experiment.model)
@@ -54,18 +79,43 @@ class Updates:
         self.g_optimizer, self.d_optimizer = adam(t.g_learning_rate), adam(t.d_learning_rate)
         # A smoke run takes four steps: there the compiler's time is what counts, not that of its programs.
         options = {"xla_backend_optimization_level": 0} if experiment.preset == "smoke" else None
-        mesh = devices.mesh(t.batch_size)
+        mesh = mesh or devices.mesh(t.batch_size)
         self.split, self.replicated = devices.batch_sharding(mesh), devices.replicated(mesh)
-        self.init = jax.jit(self._init, out_shardings=self.replicated, compiler_options=options)
-        jit = lambda f: jax.jit(f, donate_argnums=0, out_shardings=self.replicated, compiler_options=options)  # noqa: E731
+        self._gather = None
+        where: Any = self.replicated  # of the state's leaves: one for all, or each its own
+        if t.sharding == "sharded":
+            place = functools.partial(devices.weight_sharding, mesh)
+            where = jax.tree.map(lambda x: place(x.shape), jax.eval_shape(self._init, np.uint32(0)))
+            self._gather = functools.partial(_gathered, self.replicated, place)
+        self.state_sharding = where
+        self.init = jax.jit(self._init, out_shardings=where, compiler_options=options)
+        out = (where, self.replicated)
+        jit = lambda f: jax.jit(f, donate_argnums=0, out_shardings=out, compiler_options=options)  # noqa: E731
         self.update_d, self.update_g = jit(self._update_d), jit(self._update_g)
         self._compiled = False
 
     @functools.cached_property
     def abstract_state(self) -> State:
         """Shapes, dtypes and shardings of the state, for restoring one; computes nothing."""
-        abstract = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.replicated)  # noqa: E731
-        return jax.tree.map(abstract, self.init.trace(np.uint32(0)).out_info)  # which spares `init` its own tracing
+        abstract = lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where)  # noqa: E731
+        shapes = self.init.trace(np.uint32(0)).out_info  # which spares `init` its own tracing
+        where = self.state_sharding
+        return jax.tree.map(abstract, shapes, where if self._gather else jax.tree.map(lambda _: where, shapes))
+
+    def _clips(self, frames: int) -> jax.ShapeDtypeStruct:
+        m, b = self.experiment.model, self.experiment.training.batch_size
+        return jax.ShapeDtypeStruct((b, frames, m.resolution, m.resolution, 3), np.uint8, sharding=self.split)
+
+    def lower_d(self) -> jax.stages.Lowered:
+        """The update of D, traced for batches of the experiment's size and ready to be compiled."""
+        labels = jax.ShapeDtypeStruct((self.experiment.training.batch_size,), np.int32, sharding=self.split)
+        clips = self._clips(self.experiment.model.clip_frames)
+        return self.update_d.lower(self.abstract_state, clips, labels, np.int32(0))
+
+    def lower_g(self) -> jax.stages.Lowered:
+        """The update of G, traced for batches of the experiment's size and ready to be compiled."""
+        c = self.experiment.model.conditioning_frames
+        return self.update_g.lower(self.abstract_state, *([self._clips(c)] if c else []))
 
     def compile(self) -> None:
         """Compiles both updates, for batches of the experiment's size; without it each is compiled by its first call.
@@ -75,14 +125,9 @@ class Updates:
         """
         if self._compiled:
             return
-        m, b = self.experiment.model, self.experiment.training.batch_size
-        clips = lambda t: jax.ShapeDtypeStruct((b, t, m.resolution, m.resolution, 3), np.uint8, sharding=self.split)  # noqa: E731
-        given = [clips(m.conditioning_frames)] if m.conditioning_frames else []
-        labels = jax.ShapeDtypeStruct((b,), np.int32, sharding=self.split)
-        state = self.abstract_state
         with ThreadPoolExecutor() as pool:
-            g = pool.submit(self.update_g.lower(state, *given).compile)
-            d = pool.submit(self.update_d.lower(state, clips(m.clip_frames), labels, np.int32(0)).compile)
+            g = pool.submit(self.lower_g().compile)
+            d = pool.submit(self.lower_d().compile)
             self.update_g, self.update_d = g.result(), d.result()
         self._compiled = True
 
@@ -121,10 +166,22 @@ class Updates:
         """One key for each (seed, step, update); update d_updates is G's."""
         return jax.random.fold_in(jax.random.fold_in(jax.random.key(state.seed), state.step), update)
 
+    def _weights(self, normalized: Params) -> Params:
+        """Normalised weights as G and D work with them: in the dtype of the features, and whole on every device."""
+        weights = jax.tree.map(self._features, normalized)
+        return self._gather(weights) if self._gather else weights
+
+    def _features(self, x: jax.Array) -> jax.Array:
+        """Floats in the dtype that G and D compute in; float32 (or in tests float64) stays as it is.
+
+        Real clips and fakes go through it alike, so that D can't tell them apart by their digits.
+        """
+        return x.astype(jnp.bfloat16) if self.experiment.training.compute_dtype == "bfloat16" else x
+
     def _fake(self, g_params: Params, latents: jax.Array, labels: jax.Array, conditioning: jax.Array | None) -> jax.Array:
         """A batch of fakes as D sees them, [B, C+T, H, W, 3]: in prediction behind the frames that G was given (B.4)."""
         made, _ = self.generator.apply(
-            {"params": g_params}, latents, labels, conditioning=conditioning, mutable=["batch_stats"]
+            {"params": g_params}, self._features(latents), labels, conditioning=conditioning, mutable=["batch_stats"]
         )
         return made if conditioning is None else jnp.concatenate([conditioning, made], axis=1)
 
@@ -144,11 +201,11 @@ class Updates:
         """
         draw_key, d_key = jax.random.split(self._key(state, update))
         latents, fake_labels = self._draw(draw_key)
-        real, conditioning = from_pixels(video), None
+        real, conditioning = self._features(from_pixels(video)), None
         if c := self.experiment.model.conditioning_frames:
             conditioning, labels = real[:, :c], jnp.zeros_like(labels)
         g_params, _ = spectral_normalize(state.g_params, state.g_vectors, update=False)
-        fake = self._fake(g_params, latents, fake_labels, conditioning)
+        fake = self._fake(self._weights(g_params), latents, fake_labels, conditioning)
         # One pass over real and fake together: D has no batch statistics, so that the scores are the same. They alternate,
         # so that each clip stays on its device.
         alternate = lambda a, b: jnp.stack([a, b], 1).reshape(-1, *a.shape[1:])  # noqa: E731
@@ -157,7 +214,7 @@ class Updates:
 
         def loss(d_params: Params) -> tuple[jax.Array, tuple]:
             normalized, vectors = spectral_normalize(d_params, state.d_vectors, update=True)
-            scores = self.discriminator.apply({"params": normalized}, both, both_labels, d_key)
+            scores = self.discriminator.apply({"params": self._weights(normalized)}, both, both_labels, d_key)
             on_real = {d: s[0::2] for d, s in scores.items()}
             on_fake = {d: s[1::2] for d, s in scores.items()}
             return discriminator_loss(on_real, on_fake), (vectors, on_real, on_fake)
@@ -184,11 +241,12 @@ class Updates:
         draw_key, d_key = jax.random.split(self._key(state, t.d_updates))
         latents, labels = self._draw(draw_key)
         d_params, _ = spectral_normalize(state.d_params, state.d_vectors, update=False)
-        conditioning = None if given is None else from_pixels(given)
+        d_params = self._weights(d_params)
+        conditioning = None if given is None else self._features(from_pixels(given))
 
         def loss(g_params: Params) -> tuple[jax.Array, dict[str, jax.Array]]:
             normalized, vectors = spectral_normalize(g_params, state.g_vectors, update=True)
-            fake = self._fake(normalized, latents, labels, conditioning)
+            fake = self._fake(self._weights(normalized), latents, labels, conditioning)
             return generator_loss(self.discriminator.apply({"params": d_params}, fake, labels, d_key)), vectors
 
         (value, vectors), gradient = jax.value_and_grad(loss, has_aux=True)(state.g_params)
