@@ -13,15 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvdgan_lib.metrics.i3d import NUM_CLASSES, NUM_POOL_FEATURES
 from dvdgan_lib.metrics.i3d_features import I3DFeatures, Videos, comparable, protocol_of
 from dvdgan_lib.metrics.moments import Moments, RealStatistics
 
 # Below this many videos on either side the bias of the estimate (it is never too small) drowns most differences.
 SMALL_SAMPLE = 512
 
-# A field of `I3DFeatures`: its short name and what it is.
-_FIELDS = {"logits": ("logits", f"{NUM_CLASSES} logits"), "pool": ("avgpool", f"{NUM_POOL_FEATURES}-d avgpool")}
+# A field of `I3DFeatures`: its short name, and what so many numbers of it are.
+_FIELDS = {"logits": ("logits", "{} logits"), "pool": ("avgpool", "{}-d avgpool")}
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def _compare(
         num_real=len(real),
         num_fake=len(fake),
         network=real.network,
-        features=description,
+        features=description.format(len(mean_1)),
         protocol=f"{protocol_of(real, fake)}, covariance over N{f' - {ddof}' if ddof else ''}",
     )
 
@@ -103,6 +102,8 @@ def frechet_video_distance(
     real: Videos | I3DFeatures | RealStatistics, fake: Videos | I3DFeatures, ddof: int = 1, **options
 ) -> FrechetResult:
     """FVD of Unterthiner et al. (2018): the Fréchet distance between the logits of I3D-K400.
+
+    Of another network's logits it is another metric, and the result's name says so.
 
     Args:
       real: uint8 videos [N, T, H, W, 3]; their `I3DFeatures`, which saves computing them for every metric; or the
@@ -123,7 +124,8 @@ def frechet_inception_distance(
 ) -> FrechetResult:
     """FID in the manner of the paper (section 2.4, footnote 3): the Fréchet distance between I3D's avgpool features.
 
-    The paper's network is I3D on Kinetics-600 and its real statistics are those of the whole training set; this network
-    is I3D-K400, and the result's name says so. Arguments and errors are those of `frechet_video_distance`.
+    The paper's network is I3D-K600 (`network="I3D-K600"`, where its weights are at hand), its real statistics are those of
+    the whole training set. The result's name says which network it was. Arguments and errors are those of
+    `frechet_video_distance`.
     """
     return _compare(real, fake, "FID", "pool", ddof, options)

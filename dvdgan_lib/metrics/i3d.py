@@ -1,7 +1,8 @@
 """The I3D network of Carreira and Zisserman (2017), for inference: what FID, FVD and IS see of a video.
 
-The weights are those of TF-Hub's `deepmind/i3d-kinetics-400/1`, the network of the original FVD. The paper's own FID
-and IS use the Kinetics-600 network, so numbers from this one never stand in its columns: results carry their name.
+"I3D-K400" is the network of the original FVD (TF-Hub's `deepmind/i3d-kinetics-400/1`). The paper's own FID and IS use
+"I3D-K600", whose weights have to be fetched by hand (`weights.HOW_TO_GET`); numbers from the one never stand in for the
+other's: results carry their network's name.
 
 A 224x224 frame costs 3.0 GFLOP.
 """
@@ -19,9 +20,10 @@ from jax import lax
 from dvdgan_lib.convolution import conv3d, same_padding
 from dvdgan_lib.metrics import weights as weights_lib
 
-NETWORK = "I3D-K400"
+# Classes of each network, which is named after the Kinetics set that it was trained on.
+NETWORKS = {"I3D-K400": 400, "I3D-K600": 600}
+NETWORK = "I3D-K400"  # unless another is asked for
 INPUT_SIZE = 224
-NUM_CLASSES = 400
 NUM_POOL_FEATURES = 1024
 # Three halvings of time must leave the two positions that the last pool spans: ceil(9 / 8) = 2.
 MIN_FRAMES = 9
@@ -60,40 +62,47 @@ def _convolutions() -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def expected_shapes() -> dict[str, tuple[int, ...]]:
-    """The shape of every array of the weights file, by its name there."""
-    shapes = {
-        "params/Logits/Conv3d_0c_1x1/Conv_0/kernel": (1, 1, 1, NUM_POOL_FEATURES, NUM_CLASSES),
-        "params/Logits/Conv3d_0c_1x1/Conv_0/bias": (NUM_CLASSES,),
-    }
+def check_network(network: str) -> None:
+    """ValueError for a name that is not of NETWORKS."""
+    if network not in NETWORKS:
+        raise ValueError(f"There is no network {network!r}; there are {', '.join(NETWORKS)}.")
+
+
+def expected_shapes(network: str = NETWORK) -> dict[str, tuple[int, ...]]:
+    """The shape of every array of a network's weights, by its name in `i3d_layouts`."""
+    check_network(network)
+    shapes = {"Logits/kernel": (1, 1, 1, NUM_POOL_FEATURES, NETWORKS[network]), "Logits/bias": (NETWORKS[network],)}
     for name, kernel in _convolutions().items():
-        shapes[f"params/{name}/Conv_0/kernel"] = kernel
-        shapes[f"params/{name}/BatchNorm_0/bias"] = kernel[-1:]
-        shapes[f"batch_stats/{name}/BatchNorm_0/mean"] = (1, 1, 1, 1, kernel[-1])
-        shapes[f"batch_stats/{name}/BatchNorm_0/var"] = (1, 1, 1, 1, kernel[-1])
+        shapes[f"{name}/kernel"] = kernel
+        shapes |= {f"{name}/{field}": kernel[-1:] for field in ("scale", "offset", "mean", "variance")}
     return shapes
 
 
-@functools.lru_cache(maxsize=1)
-def load_params(path: str | Path | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The weights as {convolution: (kernel, bias)}, float32, batch norm folded in; `WeightsError` where they are amiss.
+@functools.lru_cache(maxsize=len(NETWORKS))
+def load_params(network: str = NETWORK, path: str | Path | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The weights as {convolution: (kernel, bias)}, float32, batch norm folded in.
 
     The three 1x1x1 convolutions that read a block's input become one, named `<block>/reduce`.
+
+    Args:
+      network: of NETWORKS.
+      path: of the weights, in any form that `weights.load` reads; None takes those that are installed or kept.
+
+    Raises:
+      ValueError: there is no such network.
+      WeightsError: the weights are missing, altered or another network's.
     """
-    arrays = weights_lib.load_i3d_kinetics_400(expected_shapes(), path)
+    arrays = weights_lib.load(network, expected_shapes(network), path)
     folded = {}
     for name in _convolutions():
-        kernel = arrays[f"params/{name}/Conv_0/kernel"].astype(np.float64)
-        mean = arrays[f"batch_stats/{name}/BatchNorm_0/mean"].reshape(-1).astype(np.float64)
-        variance = arrays[f"batch_stats/{name}/BatchNorm_0/var"].reshape(-1).astype(np.float64)
-        scale = 1 / np.sqrt(variance + _BATCH_NORM_EPSILON)
-        bias = arrays[f"params/{name}/BatchNorm_0/bias"] - mean * scale
-        folded[name] = ((kernel * scale).astype(np.float32), bias.astype(np.float32))
+        fields = ("kernel", "scale", "offset", "mean", "variance")
+        kernel, scale, offset, mean, variance = (arrays[f"{name}/{field}"].astype(np.float64) for field in fields)
+        scale = scale / np.sqrt(variance + _BATCH_NORM_EPSILON)
+        folded[name] = ((kernel * scale).astype(np.float32), (offset - mean * scale).astype(np.float32))
     for block in _BLOCKS:
         parts = [folded.pop(f"{block}/Branch_{branch}/Conv3d_0a_1x1") for branch in range(3)]
         folded[f"{block}/reduce"] = tuple(np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True))
-    kernel, bias = (arrays[f"params/Logits/Conv3d_0c_1x1/Conv_0/{name}"] for name in ("kernel", "bias"))
-    folded["Logits"] = (kernel[0, 0, 0], bias)
+    folded["Logits"] = (arrays["Logits/kernel"][0, 0, 0], arrays["Logits/bias"])
     return folded
 
 
@@ -172,7 +181,7 @@ def i3d(params: dict[str, tuple[jax.Array, jax.Array]], x: jax.Array) -> tuple[j
       x: [B, T, 224, 224, 3], float32 in [-1, 1], T >= 9.
 
     Returns:
-      logits [B, 400] and avgpool features [B, 1024], float32. The avgpool features are the last block's output after
+      logits [B, classes] and avgpool features [B, 1024], float32. The avgpool features are the last block's output after
       the (2, 7, 7) average pool, averaged over the time positions that remain.
     """
 

@@ -21,38 +21,42 @@ from tqdm.auto import tqdm
 from dvdgan_lib.metrics.i3d import (
     MIN_FRAMES,
     NETWORK,
-    NUM_CLASSES,
+    NETWORKS,
     NUM_POOL_FEATURES,
     RESIZES,
+    check_network,
     i3d,
     load_params,
     preprocess,
 )
 from dvdgan_lib.metrics.moments import RealStatistics
-from dvdgan_lib.metrics.weights import I3D_KINETICS_400_SHA256
+from dvdgan_lib.metrics.weights import sha256 as weights_sha256
 
 
 @dataclass(frozen=True, eq=False)
 class I3DFeatures:
-    """What I3D says of N videos: logits [N, 400] and avgpool features [N, 1024], float32."""
+    """What I3D says of N videos: logits [N, the network's classes] and avgpool features [N, 1024], float32."""
 
     logits: np.ndarray
     pool: np.ndarray
     clip_shape: tuple[int, int, int]  # Frames, height and width of the videos before the resize.
-    network: str = NETWORK
+    network: str = NETWORK  # of NETWORKS
     resize: str = "tf1"  # of RESIZES
 
     def __post_init__(self):
-        """Refuse arrays of other shapes, and values that are not finite."""
-        shapes = self.logits.shape, self.pool.shape
-        if shapes != ((len(self.logits), NUM_CLASSES), (len(self.logits), NUM_POOL_FEATURES)):
-            raise ValueError(f"I3D features are logits [N, {NUM_CLASSES}] and pool [N, {NUM_POOL_FEATURES}], got {shapes}.")
+        """Refuse networks that do not exist, arrays of other shapes, and values that are not finite."""
+        check_network(self.network)
+        shapes, classes = (self.logits.shape, self.pool.shape), NETWORKS[self.network]
+        if shapes != ((len(self.logits), classes), (len(self.logits), NUM_POOL_FEATURES)):
+            raise ValueError(
+                f"Features of {self.network} are logits [N, {classes}] and pool [N, {NUM_POOL_FEATURES}], got {shapes}."
+            )
         if not (np.isfinite(self.logits).all() and np.isfinite(self.pool).all()):
             raise ValueError("The I3D features hold values that are not finite.")
 
     @property
     def probabilities(self) -> np.ndarray:
-        """Class probabilities, float64 [N, 400]: the softmax of the logits."""
+        """Class probabilities, float64 [N, classes]: the softmax of the logits."""
         exponentials = np.exp(self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True))
         return exponentials / exponentials.sum(axis=1, keepdims=True)
 
@@ -105,37 +109,41 @@ def features(
     batch_size: int | None = None,
     progress: bool = True,
     resize: str = "tf1",
+    network: str = NETWORK,
 ) -> I3DFeatures:
     """Run I3D once over videos, for every metric that reads it.
 
     Args:
       videos: uint8 [N, T, H, W, 3], T >= 9; or any iterable of equally shaped uint8 [T, H, W, 3], taken a batch at a
         time.
-      weights: the path of another copy of the weights file; None takes the installed one.
+      weights: the path of the network's weights, in any form that `weights.load` reads; None takes installed ones, or for
+        "I3D-K600" those in the cache folder.
       batch_size: videos at a time; None picks by length and machine.
       progress: show a progress bar.
       resize: how frames become 224x224, of RESIZES. Only "tf1" gives the published FVD; the others are what ports do.
+      network: "I3D-K400", whose logits FVD is defined with, or "I3D-K600", the network of the paper's FID and IS.
 
     Raises:
-      ValueError: the videos are not of that shape and dtype, or there is no such resize.
-      WeightsError: the weights are missing or altered.
+      ValueError: the videos are not of that shape and dtype, or there is no such resize or network.
+      WeightsError: the weights are missing, altered or another network's.
     """
     if resize not in RESIZES:
         raise ValueError(f"There is no resize {resize!r}; there are {', '.join(RESIZES)}.")
+    check_network(network)
     logits, pool = [], []
     params, shape = None, None
     total = len(videos) if hasattr(videos, "__len__") else None
-    with tqdm(total=total, desc=NETWORK, unit="clip", disable=not progress) as bar:
+    with tqdm(total=total, desc=network, unit="clip", disable=not progress) as bar:
         for batch in _batches(videos, batch_size):
             if params is None:
-                params, shape = jax.device_put(load_params(weights)), batch.shape
+                params, shape = jax.device_put(load_params(network, weights)), batch.shape
             # The last batch is filled up with its own last clip, so that one shape is compiled.
             filled = np.pad(batch, ((0, shape[0] - len(batch)), *[(0, 0)] * 4), mode="edge")
             outputs = i3d(params, preprocess(filled, resize))
             for store, output in zip((logits, pool), outputs, strict=True):
                 store.append(np.asarray(output)[: len(batch)])
             bar.update(len(batch))
-    return I3DFeatures(np.concatenate(logits), np.concatenate(pool), shape[1:4], resize=resize)
+    return I3DFeatures(np.concatenate(logits), np.concatenate(pool), shape[1:4], network, resize)
 
 
 def as_features(videos: Videos | I3DFeatures | RealStatistics, **options) -> I3DFeatures | RealStatistics:
@@ -171,19 +179,21 @@ def features_cached(videos: np.ndarray, cache_dir: str | Path, key: str, **optio
       videos: uint8 [N, T, H, W, 3].
       cache_dir: made where it is missing.
       key: says whose videos these are ("ucf101_train", "step_1000"). The file's name starts with it; the videos' own
-        checksum and the network's decide what is found.
+        checksum, the network and its weights' hash decide what is found.
       options: for `features`.
     """
     videos = np.ascontiguousarray(videos)
-    resize = options.get("resize", "tf1")
+    resize, network = options.get("resize", "tf1"), options.get("network", NETWORK)
+    check_network(network)
     variant = "" if resize == "tf1" else f" {resize}"
-    digest = hashlib.sha256(f"{videos.dtype} {videos.shape} {I3D_KINETICS_400_SHA256}{variant}".encode())
+    weights = weights_sha256(network, options.get("weights"))
+    digest = hashlib.sha256(f"{videos.dtype} {videos.shape} {weights}{variant}".encode())
     digest.update(videos)
-    name = f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', key)}-{NETWORK}-{digest.hexdigest()[:16]}.npz"
+    name = f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', key)}-{network}-{digest.hexdigest()[:16]}.npz"
     path = epath.Path(cache_dir) / name
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            cached = I3DFeatures(file["logits"], file["pool"], videos.shape[1:4], resize=resize)
+            cached = I3DFeatures(file["logits"], file["pool"], videos.shape[1:4], network, resize)
         if len(cached) == len(videos):
             return cached
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):

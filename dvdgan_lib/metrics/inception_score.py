@@ -55,7 +55,7 @@ def inception_score_of(probabilities: np.ndarray) -> float:
 
 
 def inception_score(videos: Videos | I3DFeatures, splits: int = 1, **options) -> InceptionScoreResult:
-    """Inception Score with I3D-K400's class probabilities (the paper's network is I3D on Kinetics-600).
+    """Inception Score with I3D's class probabilities; the result's name says which I3D's (the paper's is "I3D-K600").
 
     Args:
       videos: uint8 [N, T, H, W, 3], or their `I3DFeatures`, which saves computing them for every metric.

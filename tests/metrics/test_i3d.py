@@ -12,10 +12,13 @@ from jax import lax
 from dvdgan_lib.metrics import (
     features,
     features_cached,
+    frechet,
     frechet_inception_distance,
     frechet_video_distance,
     i3d,
     i3d_features,
+    inception_score,
+    kernel_video_distance,
 )
 
 CLIPS = Path(__file__).resolve().parents[2].parent / "shared" / "clips"
@@ -101,6 +104,54 @@ def test_nine_frames_are_enough():
     assert np.isfinite(logits).all()
 
 
+def test_features_of_kinetics_600(tmp_path, monkeypatch):
+    """Features, names and numbers follow the network; a head of 600 classes on pixels stands for it, to be quick."""
+    clip = np.random.default_rng(0).integers(0, 256, (2, i3d.MIN_FRAMES, 32, 32, 3), np.uint8)
+    kernel, bias = np.random.default_rng(1).normal(size=(1024, 600)).astype(np.float32), np.arange(600, dtype=np.float32)
+    asked = []
+
+    def pretend(network, path):
+        asked.append((network, path))
+        return {"Logits": (kernel, bias)}
+
+    def run(params, x):
+        pool = x[:, 0].reshape(len(x), -1)[:, :1024]
+        return pool @ params["Logits"][0] + params["Logits"][1], pool
+
+    monkeypatch.setattr(i3d_features, "load_params", pretend)
+    monkeypatch.setattr(i3d_features, "i3d", run)
+    monkeypatch.setattr(frechet, "frechet_distance", lambda *_: 0.0)  # which takes seconds at 1024 dimensions
+    computed = features(clip, network="I3D-K600", weights=tmp_path / "i3d-kinetics-600.tar.gz", progress=False)
+    assert asked == [("I3D-K600", tmp_path / "i3d-kinetics-600.tar.gz")]
+    assert computed.network == computed[:1].network == "I3D-K600"
+    np.testing.assert_allclose(computed.logits, computed.pool @ kernel + bias, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(computed.probabilities.sum(axis=1), 1)
+    results = {
+        "FVD (I3D-K600 logits)": frechet_video_distance(computed, computed),
+        "FID (I3D-K600 avgpool)": frechet_inception_distance(computed, computed),
+        "IS (I3D-K600)": inception_score(computed),
+        "KVD (I3D-K600 logits)": kernel_video_distance(computed, computed),
+    }
+    for name, result in results.items():
+        assert str(result).startswith(f"{name} = ")
+        assert "network I3D-K600" in str(result)
+    assert "features 600 logits" in str(results["FVD (I3D-K600 logits)"])
+    assert "class probabilities" in str(results["IS (I3D-K600)"])
+    one = i3d_features.I3DFeatures(computed.logits[:, :400], computed.pool, computed.clip_shape)
+    with pytest.raises(ValueError, match="use one network"):
+        frechet_video_distance(one, computed)
+
+
+def test_features_fit_their_network():
+    pool = np.zeros((2, 1024), np.float32)
+    with pytest.raises(ValueError, match=r"Features of I3D-K600 are logits \[N, 600\] .* got .*400"):
+        i3d_features.I3DFeatures(np.zeros((2, 400), np.float32), pool, (12, 8, 8), "I3D-K600")
+    clip = np.zeros((1, 12, 8, 8, 3), np.uint8)
+    for call in (features, lambda *arguments, **options: features_cached(*arguments, "nowhere", "key", **options)):
+        with pytest.raises(ValueError, match="no network 'K600'; there are I3D-K400, I3D-K600"):
+            call(clip, network="K600")
+
+
 @pytest.mark.parametrize(
     ("videos", "message"),
     [
@@ -174,8 +225,10 @@ def test_cache_computes_once_and_again_when_it_must(tmp_path, monkeypatch):
     def pretend(videos, **options):
         computed.append(options)
         random = np.random.default_rng(len(computed))
-        sizes = (len(videos), i3d.NUM_CLASSES), (len(videos), i3d.NUM_POOL_FEATURES)
-        return i3d_features.I3DFeatures(*(random.normal(size=size).astype(np.float32) for size in sizes), videos.shape[1:4])
+        network = options.get("network", "I3D-K400")
+        sizes = (len(videos), i3d.NETWORKS[network]), (len(videos), i3d.NUM_POOL_FEATURES)
+        arrays = (random.normal(size=size).astype(np.float32) for size in sizes)
+        return i3d_features.I3DFeatures(*arrays, videos.shape[1:4], network)
 
     monkeypatch.setattr(i3d_features, "features", pretend)
     folder = tmp_path / "new" / "cache"
@@ -200,6 +253,19 @@ def test_cache_computes_once_and_again_when_it_must(tmp_path, monkeypatch):
         repaired = features_cached(videos, folder, "ucf101/train set")
         np.testing.assert_array_equal(features_cached(videos, folder, "ucf101/train set").logits, repaired.logits)
     assert len(computed) == 8
+
+    # Another network, and other weights of the same one.
+    hashes = {"a.tar.gz": "1" * 64, "b.tar.gz": "2" * 64}
+    monkeypatch.setattr(i3d_features, "weights_sha256", lambda network, path: hashes[path])
+    other = features_cached(videos, folder, "ucf101/train set", network="I3D-K600", weights="a.tar.gz")
+    features_cached(videos, folder, "ucf101/train set", network="I3D-K600", weights="b.tar.gz")
+    assert len(computed) == 10
+    hashes["moved.tar.gz"] = hashes["a.tar.gz"]
+    again = features_cached(videos, folder, "ucf101/train set", network="I3D-K600", weights="moved.tar.gz")
+    assert len(computed) == 10
+    np.testing.assert_array_equal(again.logits, other.logits)
+    assert again.network == "I3D-K600"
+    assert len(list(folder.glob("ucf101_train_set-I3D-K600-*.npz"))) == 2
 
 
 @pytest.mark.parametrize("size", [(64, 64), (300, 260)])
