@@ -14,10 +14,19 @@ from dvdgan_lib.metrics.inception_score import InceptionScoreResult, inception_s
 from dvdgan_lib.metrics.kernel_distance import KernelDistanceResult, kernel_video_distance
 from dvdgan_lib.metrics.moments import Moments, RealStatistics
 from dvdgan_lib.metrics.real_statistics import real_statistics, statistics_of
+from dvdgan_lib.metrics.stand_in_classifier import (
+    AccuracyResult,
+    StandInClassifier,
+    StandInScoreResult,
+    class_accuracy,
+    load_classifier,
+    stand_in_inception_score,
+)
 from dvdgan_lib.metrics.weights import WeightsError
 
 __all__ = [
     "RESIZES",
+    "AccuracyResult",
     "CoverageResult",
     "FrechetResult",
     "I3DFeatures",
@@ -25,7 +34,10 @@ __all__ = [
     "KernelDistanceResult",
     "Moments",
     "RealStatistics",
+    "StandInClassifier",
+    "StandInScoreResult",
     "WeightsError",
+    "class_accuracy",
     "density_and_coverage",
     "diversity_within_classes",
     "features",
@@ -34,6 +46,8 @@ __all__ = [
     "frechet_video_distance",
     "inception_score",
     "kernel_video_distance",
+    "load_classifier",
     "real_statistics",
+    "stand_in_inception_score",
     "statistics_of",
 ]
