@@ -1,5 +1,6 @@
 """The cache's place, the settings of a process, and presets that don't fit the machine."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -7,10 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh, PartitionSpec
 
 from dvdgan_lib import devices
+from dvdgan_lib.conv_gru import ConvGRU
+from dvdgan_lib.convolution import conv3d
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -98,3 +103,60 @@ def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
     with pytest.raises(devices.WrongDeviceError, match="A batch of 16 cannot be split over 3 processes evenly") as error:
         devices.mesh(16)
     assert "\n" not in str(error.value)
+
+
+def test_a_mesh_of_another_machines_devices(monkeypatch):
+    """To compile for: their processes count, not those of this machine."""
+    pod = [SimpleNamespace(process_index=process, id=10 * process + i) for process in (1, 0) for i in range(8)]
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    monkeypatch.setattr(devices, "Mesh", lambda row, names: [device.id for device in row])
+    assert devices.mesh(8, pod) == [0, 1, 2, 3, 10, 11, 12, 13]
+
+
+@pytest.mark.parametrize(
+    ("shape", "spec", "pieces"),
+    [
+        ((3, 3, 16, 16), (None, None, None, "pieces"), 8),  # the last of equals
+        ((3, 3, 16, 12), (None, None, "pieces"), 8),
+        ((3, 3, 5, 12), (None, None, None, "pieces"), 4),  # twice, on four devices each
+        ((120, 7), ("pieces",), 8),
+        ((16,), (), 1),
+        ((), (), 1),
+    ],
+)
+def test_weights_are_split_along_the_axis_that_most_devices_can_share(shape, spec, pieces):
+    mesh = Mesh(np.array([jax.devices()[0]] * 8), ("data",))
+    found = devices.weight_sharding(mesh, shape)
+    assert found.spec == PartitionSpec(*spec)
+    assert found.mesh.shape.get("pieces", 1) == pieces
+    assert found.mesh.size == 8
+    assert found.shard_shape(shape) == tuple(n // pieces if i < len(spec) and spec[i] else n for i, n in enumerate(shape))
+
+
+def test_pieces_lie_on_the_devices_in_the_order_of_the_batch():
+    mesh = devices.mesh(2)
+    weight = jax.device_put(np.arange(12).reshape(3, 4), devices.weight_sharding(mesh, (3, 4)))
+    pieces = {shard.device: shard.data for shard in weight.addressable_shards}
+    for i, device in enumerate(mesh.devices):
+        np.testing.assert_array_equal(pieces[device], np.arange(12).reshape(3, 4)[:, 2 * i : 2 * i + 2])
+
+
+def test_programs_are_traced_for_the_platform_that_is_asked_for(monkeypatch):
+    """Inside `compiling_for("tpu")` a scan, outside and after an error inside the CPU's form."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    gru, x = ConvGRU(2), jnp.zeros((1, 1, 4, 4, 2))
+    params = gru.init(jax.random.key(0), x, 3)
+    kernel = jnp.zeros((3, 3, 3, 2, 2))
+    trace = lambda: str(  # noqa: E731
+        jax.make_jaxpr(lambda x: (gru.apply(params, x, 3), conv3d(jnp.tile(x, (1, 3, 1, 1, 1)), kernel)))(x)
+    )
+    here = trace()
+    with devices.compiling_for("tpu"):
+        assert devices.target_platform() == "tpu"
+        there = trace()
+    with contextlib.suppress(ZeroDivisionError), devices.compiling_for("tpu"):
+        raise ZeroDivisionError
+    assert devices.target_platform() == "cpu"
+    assert "scan[" in there
+    assert "scan[" not in here
+    assert trace() == here

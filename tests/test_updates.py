@@ -2,17 +2,21 @@
 
 import dataclasses
 import itertools
+import json
 from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from etils import epath
 from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 
 from dvdgan_lib import data, devices, discriminators, layers, training
+from dvdgan_lib.checkpoints import CheckpointError
 from dvdgan_lib.discriminators import DualDiscriminator
+from dvdgan_lib.run_record import check_configuration
 from dvdgan_lib.updates import State, Updates
 
 METRICS_OF_D = {"d_loss", "spatial_real", "spatial_fake", "temporal_real", "temporal_fake"}
@@ -183,22 +187,69 @@ def test_latents_are_standard_normal_and_labels_uniform(tiny, tiny_updates):
     assert np.bincount(labels).min() > 40
 
 
-def test_number_of_devices_changes_nothing(float64, monkeypatch, tiny, batch):
+def with_options(experiment, **changes):
+    """The experiment with another training configuration."""
+    return dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, **changes))
+
+
+def test_number_of_devices_and_pieces_of_weights_change_nothing(float64, monkeypatch, tiny, batch):
     """Batch norm's statistics, the losses and the gradients are those of the whole batch, however it is split.
 
-    In double precision: with b1 = 0, Adam would make steps of rounding noise.
+    And whether each of the devices has all weights or a piece of each. In double precision: with b1 = 0, Adam would make
+    steps of rounding noise.
     """
     found = []
-    for count in (1, 2):
+    for count, sharding in ((1, "replicated"), (2, "replicated"), (2, "sharded")):
         monkeypatch.setattr(devices, "mesh", lambda _, count=count: Mesh(np.array(jax.devices()[:count]), ("data",)))
-        updates = Updates(tiny)
+        updates = Updates(with_options(tiny, sharding=sharding))
         state = jax.tree.map(lambda x: x.astype(np.float64) if x.dtype == np.float32 else x, updates.init(0))
-        state = jax.device_put(state, updates.replicated)
+        where = jax.tree.map(lambda leaf: leaf.sharding, updates.abstract_state)
+        state = jax.device_put(state, where)
         state, d_metrics = updates.update_d(state, *jax.device_put(batch, updates.split), 0)
         state, g_metrics = updates.update_g(state)
         found.append(jax.device_get((state, d_metrics | g_metrics)))
         assert {len(leaf.devices()) for leaf in jax.tree.leaves(state)} == {count}
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), *found)
+        # Weights, Adam's moments and the average still lie in pieces, where they can.
+        share = lambda leaf: leaf.addressable_shards[0].data.size / leaf.size  # noqa: E731
+        leaves = jax.tree.leaves(state)
+        split = [sharding == "sharded" and leaf.ndim > 1 and any(n % 2 == 0 for n in leaf.shape) for leaf in leaves]
+        assert [share(leaf) for leaf in leaves] == [0.5 if halved else 1.0 for halved in split]
+        assert (sharding == "sharded") == (sum(split) > 100)
+    for other in found[1:]:
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), found[0], other)
+
+
+def test_bfloat16_features_give_nearly_the_same_gradients_to_float32_weights(tiny, tiny_state, after_d, update_g, batch):
+    """With b1 = 0 Adam's first moment is the gradient."""
+    updates = Updates(with_options(tiny, compute_dtype="bfloat16"))
+    again = lambda: jax.tree.map(jnp.array, tiny_state)  # noqa: E731
+    of_d, d_metrics = jax.device_get(updates.update_d(again(), *batch, 0))
+    of_g, g_metrics = jax.device_get(updates.update_g(again()))
+    exact_g, exact_g_metrics = update_g(tiny_state)
+    for state in (of_d, of_g):
+        assert jax.tree.map(lambda leaf: leaf.dtype, state) == jax.tree.map(lambda leaf: leaf.dtype, tiny_state)
+    for found, exact in ((of_d.d_opt, after_d[0].d_opt), (of_g.g_opt, exact_g.g_opt)):
+        a, b = (np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(opt[0].mu)]) for opt in (found, exact))
+        cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+        assert 0.99 < cosine < 1.0 - 1e-7, "close, and not the same program"
+        assert np.linalg.norm(a) == pytest.approx(np.linalg.norm(b), rel=0.1)
+    for name, value in (d_metrics | g_metrics).items():
+        assert value.dtype == np.float32
+        assert value == pytest.approx((after_d[1] | exact_g_metrics)[name], abs=0.05)
+
+
+def test_runs_from_before_the_options_go_on_as_they_were(tiny, tmp_path):
+    """Their records lack the fields: what these default to is what the runs did. Another choice is refused."""
+    check_configuration(epath.Path(tmp_path), tiny, 0, 1)
+    file = tmp_path / "experiment.json"
+    record = json.loads(file.read_text())
+    for name in ("compute_dtype", "sharding"):
+        del record["experiment"]["training"][name]
+    file.write_text(json.dumps(record))
+    check_configuration(epath.Path(tmp_path), tiny, 0, 1)
+    file.write_text(json.dumps(record))
+    with pytest.raises(CheckpointError, match=r"training\.compute_dtype: float32 then, bfloat16 now"):
+        check_configuration(epath.Path(tmp_path), with_options(tiny, compute_dtype="bfloat16"), 0, 1)
 
 
 def test_initial_weights_are_orthogonal(tiny_state):
