@@ -6,6 +6,7 @@ All take uint8 videos [N, T, H, W, 3], or the `I3DFeatures` that `features` comp
     print(frechet_video_distance(real, fake), inception_score(fake), sep="\\n")
 """
 
+from dvdgan_lib.metrics.c3d_inception_score import C3DInceptionScoreResult, c3d_inception_score
 from dvdgan_lib.metrics.coverage import CoverageResult, density_and_coverage, diversity_within_classes
 from dvdgan_lib.metrics.frechet import FrechetResult, frechet_inception_distance, frechet_video_distance
 from dvdgan_lib.metrics.i3d import RESIZES
@@ -27,6 +28,7 @@ from dvdgan_lib.metrics.weights import WeightsError
 __all__ = [
     "RESIZES",
     "AccuracyResult",
+    "C3DInceptionScoreResult",
     "CoverageResult",
     "FrechetResult",
     "I3DFeatures",
@@ -37,6 +39,7 @@ __all__ = [
     "StandInClassifier",
     "StandInScoreResult",
     "WeightsError",
+    "c3d_inception_score",
     "class_accuracy",
     "density_and_coverage",
     "diversity_within_classes",
