@@ -59,6 +59,7 @@ class RealStatistics:
       network: which saw them.
       resize: how they were prepared for it.
       source: the data set in words.
+      weights: as in `I3DFeatures`.
     """
 
     moments: dict[str, Moments]
@@ -66,6 +67,7 @@ class RealStatistics:
     network: str
     resize: str
     source: str
+    weights: str = ""
 
     def __len__(self) -> int:
         """The number of videos."""

@@ -19,6 +19,7 @@ from etils import epath
 from tqdm.auto import tqdm
 
 from dvdgan_lib.checkpoints import write_atomically
+from dvdgan_lib.metrics.i3d import weights_variant
 from dvdgan_lib.metrics.i3d_features import I3DFeatures, features
 from dvdgan_lib.metrics.moments import Moments, RealStatistics
 
@@ -41,14 +42,14 @@ class Source(Protocol):
 def statistics_of(computed: I3DFeatures, source: str) -> RealStatistics:
     """Of features that are at hand."""
     moments = {field: Moments.of(getattr(computed, field)) for field in FIELDS}
-    return RealStatistics(moments, computed.clip_shape, computed.network, computed.resize, source)
+    return RealStatistics(moments, computed.clip_shape, computed.network, computed.resize, source, computed.weights)
 
 
 def _merged(one: RealStatistics | None, other: RealStatistics) -> RealStatistics:
     if one is None:
         return other
     moments = {field: one.moments[field].merge(other.moments[field]) for field in FIELDS}
-    return RealStatistics(moments, one.clip_shape, one.network, one.resize, one.source)
+    return RealStatistics(moments, one.clip_shape, one.network, one.resize, one.source, one.weights)
 
 
 def _read(path: epath.Path, provenance: dict) -> RealStatistics | None:
@@ -61,7 +62,7 @@ def _read(path: epath.Path, provenance: dict) -> RealStatistics | None:
             shape = tuple(int(n) for n in file["clip_shape"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
-    return RealStatistics(moments, shape, provenance["network"], provenance["resize"], provenance["source"])
+    return RealStatistics(moments, shape, *(provenance[key] for key in ("network", "resize", "source", "weights")))
 
 
 def _write(path: epath.Path, statistics: RealStatistics, provenance: dict) -> None:
@@ -112,7 +113,7 @@ def real_statistics(
         "clip_shape": [int(n) for n in first],
         "network": network,
         "resize": resize,
-        "weights": None if weights is None else str(weights),
+        "weights": weights_variant(network, weights),
     }
     found = _read(path, provenance)
     if found is not None and len(found) > total:  # of more clips than are wanted now

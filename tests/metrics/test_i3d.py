@@ -293,7 +293,7 @@ def test_half_pixel_resize_against_its_formula(size):
         weights[np.arange(224), np.minimum(lower + 1, size_in - 1)] += position - lower
         return weights
 
-    wanted = np.einsum("ph,hwc,qw->pqc", matrix(size[0]), image.astype(float), matrix(size[1]))
+    wanted = np.einsum("ph,hwc,qw->pqc", matrix(size[0]), image.astype(float), matrix(size[1]), optimize=True)
     np.testing.assert_allclose(out, 2 * wanted / 255 - 1, atol=1e-4)
 
 
