@@ -72,4 +72,6 @@ class Generator(nn.Module):
         if config.final_norm:
             x = AffineNorm(config.norm, name="final_norm")(x, standing)
         pixels = Conv2D(3, name="to_pixels")(fold_time(nn.relu(x)))
+        # Pixels of bfloat16 features are float32: near 1 bfloat16 has steps of 1/256, and tanh's slope would be lost.
+        pixels = pixels.astype(jnp.promote_types(pixels.dtype, jnp.float32))
         return jnp.tanh(pixels).reshape(*x.shape[:2], *pixels.shape[1:])

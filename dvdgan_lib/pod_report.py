@@ -36,7 +36,7 @@ def verdict(row: Row | None) -> str:
     if row.get("changes"):
         words.append(f"fits with {_changes(row['changes'])} ({_missed(row['attempts'][0])})")
     if row["mfu"] > REACHED_MFU:
-        words.append(f"implies {row['mfu']:.0%} of peak, more than TPUs reach: a bound, not a forecast")
+        words.append(f"implies {row['mfu']:.0%} of peak, more than TPUs reach: no forecast")
     return "; ".join(words) or "fits as it is"
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import math
@@ -53,8 +54,8 @@ SAMPLING = "sampling_64x64_48f"
 # The rows of the table (name, preset, topology), cheapest first.
 PLAN = (
     (SAMPLING, "paper", "v3-1"),
-    *[(_SYNTHESIS, "paper", topology) for topology in ("v3-512", "v3-128", "v3-32", "v4-64", "v5e-64")],
     *[(_SYNTHESIS, "colab", topology) for topology in ("v5e-1", "v6e-1")],
+    *[(_SYNTHESIS, "paper", topology) for topology in ("v3-512", "v3-128", "v3-32", "v4-64", "v5e-64")],
     *[(name, "paper", topology) for topology in ("v3-512", "v3-128") for name in _OTHERS],
 )
 # What is tried, one after the other, where an update doesn't fit. The first two change nothing that is computed.
@@ -107,7 +108,7 @@ def model_flops(experiment: Experiment) -> dict[str, float]:
 
     D's: G forward, D forward and backward on a real and a made clip. G's: G forward and backward, D forward and backward
     to its input. Backward is twice forward: a gradient for the input and one for the weights. What remat computes again,
-    and padding to the machine's tiles, doesn't count.
+    and padding to the machine's tiles, doesn't count; the zeros around each frame do, which the compiler can leave out.
     """
     parts = summarize(experiment).parts
     g, d = (sum(part.flops for part in parts if part.name.startswith("G:") == of_g) for of_g in (True, False))
@@ -126,11 +127,9 @@ def changed(experiment: Experiment, changes: dict[str, Any]) -> Experiment:
 
 
 def configuration(experiment: Experiment) -> dict[str, Any]:
-    """What a program depends on: the model, and of training all but what is only said of a run."""
-    training = dataclasses.asdict(experiment.training)
-    free = ("steps", "checkpoint_minutes", "sample_every", "log_every", "ema_start", "ema_decay", "d_updates")
-    kept = {name: value for name, value in training.items() if name not in free and "rate" not in name}
-    return json.loads(json.dumps(dataclasses.asdict(experiment.model) | kept))
+    """What a program's shape and cost depend on: the model, the batch, and how both lie on the devices."""
+    training = {name: getattr(experiment.training, name) for name in ("batch_size", "compute_dtype", "sharding")}
+    return json.loads(json.dumps(dataclasses.asdict(experiment.model) | training))
 
 
 def compile_for(experiment: Experiment, topology: str) -> dict[str, Any]:
@@ -208,8 +207,11 @@ def compile_sampling(topology: str = "v3-1") -> dict[str, Any]:
     return json.loads(json.dumps(row | {"mfu": g / (update["seconds"] * device.peak_flops)}))
 
 
+_commit = functools.cache(git_commit)  # asked for before the first row: that of the code that runs, hours later too
+
+
 def _row(name: str, preset: str, topology: str, mesh: Mesh, kind: str) -> dict[str, Any]:
-    commit, dirty = git_commit()
+    commit, dirty = _commit()
     versions = {package: importlib.metadata.version(package) for package in ("jax", "jaxlib", "libtpu", "flax")}
     row = {"experiment": name, "preset": preset, "topology": topology, "devices": math.prod(mesh.devices.shape)}
     return row | {"device_kind": kind, "versions": versions, "commit": commit + ("-dirty" if dirty else "")}
@@ -223,9 +225,11 @@ def table_file(name: str, preset: str, topology: str, folder: Path = TABLE) -> P
 def is_kept(name: str, preset: str, topology: str, folder: Path = TABLE) -> bool:
     """Whether a row is there and of today's configuration."""
     file = table_file(name, preset, topology, folder)
-    if not file.exists():
-        return False
-    return name == SAMPLING or json.loads(file.read_text())["configuration"] == configuration(experiments.get(name, preset))
+    if not file.exists() or name == SAMPLING:
+        return file.exists()
+    # What a field says that a row lacks was so before there was the field.
+    kept = dataclasses.asdict(experiments.ModelConfig()) | json.loads(file.read_text())["configuration"]
+    return all(kept[field] == value for field, value in configuration(experiments.get(name, preset)).items())
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -237,6 +241,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--again", action="store_true", help="also what is there already")
     options = parser.parse_args(arguments)
     jax.config.update("jax_platforms", "cpu")  # or JAX would look for a TPU where libtpu is installed
+    _commit()
     wanted = [row for row in PLAN if options.experiment in (None, row[0]) and options.topology in (None, row[2])]
     if options.experiment and options.topology:
         wanted = [(options.experiment, options.preset, options.topology)]

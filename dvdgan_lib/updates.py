@@ -183,6 +183,7 @@ class Updates:
         made, _ = self.generator.apply(
             {"params": g_params}, self._features(latents), labels, conditioning=conditioning, mutable=["batch_stats"]
         )
+        made = self._features(made)
         return made if conditioning is None else jnp.concatenate([conditioning, made], axis=1)
 
     def _update_d(

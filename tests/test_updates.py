@@ -231,8 +231,9 @@ def test_bfloat16_features_give_nearly_the_same_gradients_to_float32_weights(tin
     for found, exact in ((of_d.d_opt, after_d[0].d_opt), (of_g.g_opt, exact_g.g_opt)):
         a, b = (np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(opt[0].mu)]) for opt in (found, exact))
         cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
-        assert 0.99 < cosine < 1.0 - 1e-7, "close, and not the same program"
-        assert np.linalg.norm(a) == pytest.approx(np.linalg.norm(b), rel=0.1)
+        # A ReLU in a hundred that rounding turns is a tenth of a gradient; G's has thirty of them in a row.
+        assert 0.95 < cosine < 1.0 - 1e-7, "close, and not the same program"
+        assert np.linalg.norm(a) == pytest.approx(np.linalg.norm(b), rel=0.2)
     for name, value in (d_metrics | g_metrics).items():
         assert value.dtype == np.float32
         assert value == pytest.approx((after_d[1] | exact_g_metrics)[name], abs=0.05)
