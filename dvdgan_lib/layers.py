@@ -74,6 +74,17 @@ def spectral_normalize(params: Params, vectors: dict[str, jax.Array], update: bo
     return unflatten_dict(flat, sep="/"), new_vectors
 
 
+def largest_singular_value(params: Params, vectors: dict[str, jax.Array]) -> jax.Array:
+    """The largest over all weights of `spectral_normalize`'s estimate, a scalar: that of the weights before its division.
+
+    params, vectors: as they were given to it; in one program its products are then computed once only.
+    """
+    flat = _flat(params)
+    return jnp.stack(
+        [jnp.linalg.norm(_unit(_matrix(flat[path]) @ u) @ _matrix(flat[path])) for path, u in vectors.items()]
+    ).max()
+
+
 # --- Pixels, and sampling in space ------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ from dvdgan_lib import devices
 from dvdgan_lib.discriminators import DualDiscriminator
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.generator import Generator
-from dvdgan_lib.layers import Params, from_pixels, init_spectral_vectors, spectral_normalize
+from dvdgan_lib.layers import Params, from_pixels, init_spectral_vectors, largest_singular_value, spectral_normalize
 from dvdgan_lib.objectives import discriminator_loss, generator_loss
 
 
@@ -222,9 +222,15 @@ class Updates:
 
         (value, (vectors, on_real, on_fake)), gradient = jax.value_and_grad(loss, has_aux=True)(state.d_params)
         change, d_opt = self.d_optimizer.update(gradient, state.d_opt)
-        metrics = {"d_loss": value}
+        metrics = {
+            "d_loss": value,
+            "d_gradient_norm": optax.global_norm(gradient),
+            "d_singular_value": largest_singular_value(state.d_params, state.d_vectors),
+        }
         for d in on_real:
             metrics[f"{d}_real"], metrics[f"{d}_fake"] = on_real[d].mean(), on_fake[d].mean()
+            # The share of clips on the right side of 0, real and fake each counting half.
+            metrics[f"{d}_accuracy"] = ((on_real[d] > 0).mean() + (on_fake[d] < 0).mean()) / 2
         params = optax.apply_updates(state.d_params, change)
         return state._replace(d_params=params, d_vectors=vectors, d_opt=d_opt), metrics
 
@@ -257,5 +263,11 @@ class Updates:
         # "accumulated with decay 0.9999 starting after 20,000 training steps": until then it is a copy of the weights.
         rate = jnp.where(step > t.ema_start, 1.0 - t.ema_decay, 1.0)
         ema = optax.incremental_update(g_params, state.ema, rate)
-        state = state._replace(step=step, g_params=g_params, g_vectors=vectors, g_opt=g_opt, ema=ema)
-        return state, {"g_loss": value}
+        metrics = {
+            "g_loss": value,
+            "g_gradient_norm": optax.global_norm(gradient),
+            "g_singular_value": largest_singular_value(state.g_params, state.g_vectors),
+            # How far the average is from the weights, beside their size.
+            "ema_distance": optax.global_norm(jax.tree.map(jnp.subtract, ema, g_params)) / optax.global_norm(g_params),
+        }
+        return state._replace(step=step, g_params=g_params, g_vectors=vectors, g_opt=g_opt, ema=ema), metrics
