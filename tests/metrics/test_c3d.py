@@ -355,7 +355,7 @@ def test_missing_files(load, tmp_path):
         "mean2.npz",
         "github.com/rezoo/tgan2/releases (v1.0",
         "github.com/pfnet-research/tgan/releases, v1.0.0",
-        str(tmp_path / "cache" / "c3d"),
+        f"put them into {tmp_path / 'cache' / 'c3d'}",
         "c3d.download()",
     ):
         assert part in str(error.value)
