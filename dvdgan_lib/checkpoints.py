@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import importlib.metadata
 import json
 import logging
 import os
+import platform
 import subprocess
 import zlib
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -55,18 +58,35 @@ class Checkpoints:
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
             cleanup_tmp_directories=True,
         )
+        self._saving: Any = None
 
-    def save(self, step: int, state: Any, data: Any) -> None:
-        """Saves and waits until it is on the disk. `data` is the loader's iterator, its state the same in every process.
+    def save(self, step: int, state: Any, data: Any, wait: bool = True) -> None:
+        """Saves; `data` is the loader's iterator, its state the same in every process.
 
         A checkpoint of that step gives way: there is one only where it was damaged, and `restore` passed it over.
+
+        Args:
+          step: its name.
+          state: the training state; it may be donated as soon as this returns.
+          data: the loader's iterator.
+          wait: until it is on the disk. Otherwise it is written while training goes on; an error in that is raised by the
+            next call of `save`, `wait` or `close`. A process killed meanwhile has the checkpoint before.
         """
-        self._checkpointer.save_checkpointables(
-            step,
-            {"state": state, "data": data.get_state(), "checksums": _checksums(state)},
-            force=True,
-            overwrite=step in self.steps,
-        )
+        self.wait()
+        content = {"state": state, "data": data.get_state(), "checksums": _checksums(state), "versions": versions()}
+        if not wait and jax.default_backend() == "cpu":
+            # A CPU's arrays are not moved to the host, they are there: Orbax would write what the next step overwrites.
+            content["state"] = jax.tree.map(lambda x: jnp.copy(x) if isinstance(x, jax.Array) else x, state)
+        overwrite = step in self.steps
+        self._saving = self._checkpointer.save_checkpointables_async(step, content, force=True, overwrite=overwrite)
+        if wait:
+            self.wait()
+
+    def wait(self) -> None:
+        """Until what is being saved is on the disk."""
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            saving.result()
 
     @property
     def steps(self) -> list[int]:
@@ -112,7 +132,20 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for what is under way."""
+        self.wait()
         self._checkpointer.close()
+
+    def versions(self, step: int) -> dict[str, str]:
+        """The versions that a checkpoint was written by; empty for the first ones, which don't say."""
+        if not (self.folder / str(step) / "versions").exists():
+            return {}
+        return self._checkpointer.load_checkpointables(step, {"versions": None})["versions"]
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that a run's numbers and files depend on."""
+    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
 
 
 def git_commit() -> tuple[str, bool]:
@@ -153,6 +186,7 @@ def export(path: epath.PathLike, experiment: Experiment, params: dict, standing:
         **card,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "jax": jax.__version__,
+        "versions": versions(),
     }
     tensors = {}
     for kind, tree in (("params", params), ("standing", standing)):

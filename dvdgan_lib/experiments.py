@@ -107,6 +107,8 @@ class TrainingConfig:
     checkpoint_minutes: float = 10.0
     sample_every: int = 1_000  # steps between sample sheets
     log_every: int = 10  # steps between lines of metrics.jsonl
+    evaluate_every: int = 0  # steps between measurements of FID, the best of which is kept (`best_model`); 0 is never
+    evaluate_clips: int = 256  # how many clips that is of: few, so only for comparing steps of one run
     compute_dtype: str = "float32"  # COMPUTE_DTYPES: of features in G and D; weights, their updates and losses stay float32
     sharding: str = "replicated"  # SHARDINGS: weights, optimizer and EMA whole on every device, or split over all (FSDP)
 

@@ -9,7 +9,8 @@ import json
 from etils import epath
 from tensorboardX import SummaryWriter
 
-from dvdgan_lib.checkpoints import CheckpointError, git_commit, write_atomically
+from dvdgan_lib import hosts
+from dvdgan_lib.checkpoints import CheckpointError, git_commit, versions, write_atomically
 from dvdgan_lib.experiments import DataConfig, Experiment, ModelConfig, TrainingConfig
 
 
@@ -30,7 +31,8 @@ def check_configuration(folder: epath.Path, experiment: Experiment, seed: int, r
       CheckpointError: another configuration; one sentence that says what differs.
     """
     file = folder / "experiment.json"
-    free = ("steps", "checkpoint_minutes", "sample_every", "log_every")  # these don't change what a step computes
+    # These don't change what a step computes.
+    free = ("steps", "checkpoint_minutes", "sample_every", "log_every", "evaluate_every", "evaluate_clips")
     now = dataclasses.asdict(experiment)
     commit, dirty = git_commit()
     commits = [commit + ("-dirty" if dirty else "")]
@@ -49,17 +51,34 @@ def check_configuration(folder: epath.Path, experiment: Experiment, seed: int, r
                 f"The run in {folder} began with another configuration ({'; '.join(changed)}): "
                 "restore it, choose another workdir, or move that folder away."
             )
-    record = {"seed": seed, "steps": experiment.training.steps, "commits": commits, "replicas": replicas, "experiment": now}
-    write_atomically(file, json.dumps(record, indent=1))
+    record = {
+        "seed": seed,
+        "steps": experiment.training.steps,
+        "commits": commits,
+        "versions": versions(),
+        "replicas": replicas,
+        "experiment": now,
+    }
+    if hosts.is_first():
+        write_atomically(file, json.dumps(record, indent=1))
     return " -> ".join(commits), replicas
 
 
+TIMES = ("seconds_per_step", "samples_per_second", "hours_left")  # in metrics.jsonl, and different in each run
+
+
 class MetricsLog:
-    """metrics.jsonl and TensorBoard. Lines of steps after `start` (of a run that was killed later) are dropped."""
+    """metrics.jsonl and TensorBoard. Lines of steps after `start` (of a run that was killed later) are dropped.
+
+    Only process 0 writes.
+    """
 
     def __init__(self, folder: epath.Path, start: int):
         """Opens both files of a run's folder, which may be in a bucket: there only metrics.jsonl is written."""
-        self.file = folder / "metrics.jsonl"
+        self.file, self.writer = folder / "metrics.jsonl", None
+        self.writes = hosts.is_first()
+        if not self.writes:
+            return
         lines = self.file.read_text().splitlines() if self.file.exists() else []
         self.lines = []
         for line in lines:
@@ -72,12 +91,14 @@ class MetricsLog:
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         """One line, and a point of each curve; on the disk when it returns."""
+        if not self.writes:
+            return
         line = json.dumps({"step": step, **{k: round(v, 6) for k, v in metrics.items()}})
         if self.local:
             with open(self.file, "a") as opened:
                 opened.write(line + "\n")
-        else:  # objects in a bucket can't be appended to
-            self.lines.append(line)
+        self.lines.append(line)
+        if not self.local:  # objects in a bucket can't be appended to
             self.file.write_text("\n".join(self.lines) + "\n")
         if self.writer:
             for name, value in metrics.items():

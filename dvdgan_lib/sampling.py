@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
+from jax.sharding import NamedSharding
 from tqdm.auto import tqdm
 
 from dvdgan_lib import devices
@@ -44,12 +45,13 @@ def _apply(config: ModelConfig, variables: dict, latents: jax.Array, labels: jax
     return Generator(config).apply(variables, latents, labels, conditioning=conditioning, **more)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _batch_statistics(
-    config: ModelConfig, params: dict, latents: jax.Array, labels: jax.Array, given: jax.Array | None
+    config: ModelConfig, where: NamedSharding, params: dict, latents: jax.Array, labels: jax.Array, given: jax.Array | None
 ) -> dict:
     _, changed = _apply(config, {"params": params}, latents, labels, given, mutable=["batch_stats"])
-    return changed.get("batch_stats", {})
+    # Whole in every process, as what `_generate` makes: with many hosts all of them sample together.
+    return jax.lax.with_sharding_constraint(changed.get("batch_stats", {}), where)
 
 
 def standing_statistics(
@@ -73,11 +75,12 @@ def standing_statistics(
     check_conditioning(experiment.model, conditioning)
     total, batches, size = None, experiment.evaluation.standing_batches, experiment.training.batch_size
     mesh = devices.mesh(size)
-    params = jax.device_put(params, devices.replicated(mesh))
+    whole = devices.replicated(mesh)
+    params = jax.device_put(params, whole)
     for i in range(batches):
         given = None if conditioning is None else conditioning[np.arange(i * size, (i + 1) * size) % len(conditioning)]
         drawn = (*draw(experiment.model, size, truncation, (seed, 1, i)), given)
-        stats = _batch_statistics(experiment.model, params, *jax.device_put(drawn, devices.batch_sharding(mesh)))
+        stats = _batch_statistics(experiment.model, whole, params, *jax.device_put(drawn, devices.batch_sharding(mesh)))
         total = stats if total is None else jax.tree.map(jnp.add, total, stats)
     return jax.device_get(jax.tree.map(lambda x: x / batches, total))
 
@@ -92,9 +95,10 @@ def draw(model: ModelConfig, num: int, truncation: float, seed: tuple[int, ...])
     return latents, np.random.default_rng((*seed, 7)).integers(0, model.num_classes, num, np.int32)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _generate(
     config: ModelConfig,
+    where: NamedSharding,
     variables: dict,
     latents: jax.Array,
     labels: jax.Array,
@@ -102,7 +106,7 @@ def _generate(
     embedded: jax.Array | None,
 ) -> jax.Array:
     video = _apply(config, variables, latents, labels, given, standing=True, embedded=embedded)
-    return jnp.round((video + 1.0) * 127.5).astype(jnp.uint8)
+    return jax.lax.with_sharding_constraint(jnp.round((video + 1.0) * 127.5).astype(jnp.uint8), where)
 
 
 def generate(
@@ -133,9 +137,11 @@ def generate(
     standing = generator.standing
     if truncation != 1.0 and standing:
         standing = standing_statistics(experiment, generator.params, truncation, conditioning=conditioning)
-    size = min(experiment.evaluation.batch_size, len(latents))
+    processes = jax.process_count()
+    size = -(-min(experiment.evaluation.batch_size, len(latents)) // processes) * processes
     mesh = devices.mesh(size)
-    variables = jax.device_put({"params": generator.params, "batch_stats": standing}, devices.replicated(mesh))
+    whole = devices.replicated(mesh)
+    variables = jax.device_put({"params": generator.params, "batch_stats": standing}, whole)
     videos = []
     starts = range(0, len(latents), size)
     for i in tqdm(starts, desc="sampling", unit="batch", disable=not progress or len(starts) < 2, leave=False):
@@ -144,7 +150,7 @@ def generate(
         optional = [None if array is None else array[index] for array in (conditioning, embedded)]
         inputs = (latents[index], labels[index], *optional)
         inputs = jax.device_put(inputs, devices.batch_sharding(mesh))
-        videos.append(np.asarray(_generate(experiment.model, variables, *inputs)))
+        videos.append(np.asarray(_generate(experiment.model, whole, variables, *inputs)))
     made = np.concatenate(videos)[: len(latents)]
     return made if conditioning is None else np.concatenate([conditioning, made], axis=1)
 

@@ -2,8 +2,10 @@
 
     python -m dvdgan_lib.training EXPERIMENT --preset laptop
 
-Started again, it goes on from its last checkpoint. SIGTERM and Ctrl-C end it after the step under way, with a checkpoint
-at that step and a non-zero exit.
+Started again, it goes on from its last checkpoint. SIGTERM (also what a Cloud TPU gets that is taken back) and Ctrl-C end it
+after the step under way, with a checkpoint at that step and a non-zero exit.
+
+On many hosts the same command is started on each, with --distributed, or with --coordinator and its numbers (`hosts`).
 """
 
 from __future__ import annotations
@@ -12,42 +14,27 @@ import argparse
 import contextlib
 import dataclasses
 import logging
-import math
 import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
+import traceback
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import jax
 import numpy as np
 from etils import epath
 from tqdm.auto import tqdm
 
-from dvdgan_lib import data, devices, experiments
-from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, TrainedGenerator, export
+from dvdgan_lib import data, devices, experiments, health, hosts
+from dvdgan_lib.best_model import BestModel, Distance, averaged_generator, sample_sheet
+from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, export
 from dvdgan_lib.experiments import Experiment
-from dvdgan_lib.layers import spectral_normalize
-from dvdgan_lib.run_record import MetricsLog, check_configuration
-from dvdgan_lib.sampling import draw, generate, standing_statistics
-from dvdgan_lib.updates import State, Updates
+from dvdgan_lib.health import TrainingDivergedError
+from dvdgan_lib.interruption import InterruptedTrainingError, stop_on_signals
+from dvdgan_lib.run_record import TIMES, MetricsLog, check_configuration
+from dvdgan_lib.updates import Updates
 
 log = logging.getLogger(__name__)
-
-
-class TrainingDivergedError(RuntimeError):
-    """A loss that is no longer a number."""
-
-
-class InterruptedTrainingError(RuntimeError):
-    """Training ended by a signal, after a checkpoint."""
-
-    def __init__(self, message: str, signum: int):
-        """signum: the signal; the process exits with 128 + signum."""
-        super().__init__(message)
-        self.signum = signum
 
 
 def run_folder(experiment: Experiment, workdir: epath.PathLike, seed: int = 0) -> epath.Path:
@@ -96,61 +83,6 @@ def given_for_statistics(experiment: Experiment, source: data.VideoSource) -> np
     return given_frames(experiment, source, min(wanted, len(source), 512))
 
 
-@contextlib.contextmanager
-def _stop_on_signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and SIGINT instead of dying of them; a second Ctrl-C dies. Only the main thread can.
-
-    A second SIGTERM doesn't: where a batch is killed, its jobs can get one from two sides.
-    """
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-
-    def remember(signum: int, _frame: Any) -> None:
-        received.append(signum)
-        if received.count(signal.SIGINT) > 1:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.raise_signal(signal.SIGINT)
-
-    before = {s: signal.signal(s, remember) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield received
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)
-
-
-def averaged_generator(
-    updates: Updates, state: State, card: dict[str, Any], given: np.ndarray | None = None
-) -> TrainedGenerator:
-    """The EMA generator of a state, spectral norm applied, with standing statistics; `given`: `given_for_statistics`."""
-    params, _ = spectral_normalize(state.ema, state.g_vectors, update=False)
-    params = jax.device_get(params)
-    standing = standing_statistics(updates.experiment, params, conditioning=given)
-    return TrainedGenerator(updates.experiment, params, standing, card, path="")
-
-
-def _sample_sheet(
-    folder: epath.Path, updates: Updates, state: State, step: int, seed: int, given: np.ndarray | None
-) -> None:
-    """samples/step_N.png: a row a class (up to 8), always the same latents; frames from left to right."""
-    import mediapy  # here, because they bring Matplotlib: a second and a half before the first step
-
-    from dvdgan_lib.plots import filmstrips
-
-    m = updates.experiment.model
-    latents, _ = draw(m, 8, 1.0, (seed, 3))
-    labels = np.arange(8, dtype=np.int32) % m.num_classes
-    shown = None if given is None else given[np.arange(8) % len(given)]
-    generator = averaged_generator(updates, state, {}, given)
-    videos = generate(generator, latents, labels, conditioning=shown, progress=False)
-    sheet = folder / "samples" / f"step_{step:06d}.png"
-    sheet.parent.mkdir(exist_ok=True)
-    with sheet.open("wb") as opened:
-        opened.write(mediapy.compress_image(filmstrips(videos, max_frames=12, scale=max(1, 64 // m.resolution))))
-
-
 def train(
     experiment: Experiment,
     workdir: epath.PathLike = "runs",
@@ -160,28 +92,30 @@ def train(
     allow_cpu: bool = False,
     data_processes: int = 0,
     progress: bool = True,
+    distance: Distance | None = None,
 ) -> epath.Path:
     """Trains, or goes on training, one experiment.
 
-    Writes under `run_folder(...)`: checkpoints/, metrics.jsonl, tensorboard/, samples/ as it goes, and at the end
-    model.safetensors (the averaged generator) with its card model.json.
+    Writes under `run_folder(...)`: checkpoints/, metrics.jsonl, tensorboard/, samples/ as it goes, best/ where FID is
+    measured, stopped.md where training went wrong, and at the end model.safetensors (the averaged generator) with its card.
 
     Args:
       experiment: from `experiments.get`.
-      workdir: local or gs://.
+      workdir: local or gs://; with many hosts, one that all of them share.
       seed: of initial weights, data order and every random draw.
       steps: updates of G in all, instead of the experiment's.
       allow_cpu: train `colab` and `paper` even on a CPU.
       data_processes: make batches in that many processes instead of in threads, see `data.batches`.
       progress: show a bar with the losses and the time left.
+      distance: what the best model is chosen by, every `evaluate_every` steps; None is FID by I3D.
 
     Returns:
       The path of model.safetensors.
 
     Raises:
       InterruptedTrainingError: by SIGTERM or SIGINT, after a checkpoint at the current step.
-      TrainingDivergedError: a loss is not finite; the last good checkpoint is left.
-      CheckpointError, UnknownExperimentError, WrongDeviceError, data.DataError: with one sentence each.
+      TrainingDivergedError: by a rule of `health`; the last good checkpoint is left.
+      CheckpointError, UnknownExperimentError, WrongDeviceError, HostsError, data.DataError: with one sentence each.
     """
     if steps is not None:
         experiment = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, steps=steps))
@@ -211,6 +145,7 @@ def train(
         processes=data_processes,
     )
     given, c = given_for_statistics(experiment, source), experiment.model.conditioning_frames
+    real = data.first_clips(source, min(8, len(source)))[0][:, c:]
     checkpoints = Checkpoints(folder / "checkpoints")
     abstract_state = updates.abstract_state
     with ThreadPoolExecutor() as pool:
@@ -221,15 +156,34 @@ def train(
         else:
             start, state = 0, updates.init(np.uint32(seed))
         compiling.result()
-    logged = MetricsLog(folder, start)
+    if (first := hosts.from_first("start", start)) != start:
+        raise hosts.HostsError(
+            f"Process 0 goes on from step {first} and this one from step {start}: {folder} must be shared by all hosts."
+        )
+    hosts.meet("compiled")
+    logged, watch, votes = MetricsLog(folder, start), health.Health(), hosts.Votes()
+    best = BestModel(folder, source, t.evaluate_clips, seed, distance)
+    card = {
+        "command": f"python -m dvdgan_lib.training {experiment.name} --preset {experiment.preset} "
+        f"--seed {seed} --steps {t.steps}",
+        "seed": seed,
+        "steps": t.steps,
+        "commit": commits,
+        "data": source.description,
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+    }
 
     last_save = last_log = time.monotonic()
     last_logged_step = start
     metrics: dict[str, jax.Array] = {}
+    show = progress and hosts.is_first()
     with (
         contextlib.closing(batches),
-        _stop_on_signals() as signals,
-        tqdm(total=t.steps, initial=start, desc=experiment.name, unit="step", disable=not progress, mininterval=1.0) as bar,
+        contextlib.closing(logged),
+        contextlib.closing(best),
+        contextlib.closing(checkpoints),
+        stop_on_signals() as signals,
+        tqdm(total=t.steps, initial=start, desc=experiment.name, unit="step", disable=not show, mininterval=1.0) as bar,
     ):
         for step in range(start + 1, t.steps + 1):
             for update in range(t.d_updates):
@@ -240,52 +194,58 @@ def train(
             # G predicts from the clips that D saw last: an assumption (`paper.ASSUMPTIONS`).
             state, g_metrics = updates.update_g(state, *([batch[0][:, :c]] if c else []))
             metrics = d_metrics | g_metrics
-            save_due = time.monotonic() - last_save > 60 * t.checkpoint_minutes or step == t.steps or signals
-            if step % t.log_every == 0 or save_due:
+            # With many hosts clocks differ, and a signal may reach one of them only. 1: save; more: a signal's number.
+            agreed = votes.cast(signals[0] if signals else int(time.monotonic() - last_save > 60 * t.checkpoint_minutes))
+            stopping = agreed if agreed > 1 else 0
+            save_due = agreed or step == t.steps
+            sheet_due = not stopping and (step % t.sample_every == 0 or step == t.steps)
+            measure_due = not stopping and t.evaluate_every and step % t.evaluate_every == 0
+            if step % t.log_every == 0 or save_due or sheet_due or measure_due:
                 values = {name: float(value) for name, value in metrics.items()}
-                if not all(math.isfinite(v) for v in values.values()):
+                if rule := watch.check(values):
                     kept = checkpoints.steps
-                    logged.close()
-                    raise TrainingDivergedError(
-                        f"{experiment.name}: a loss at step {step} is not a number ({values}); "
-                        f"the last good checkpoint is {'step ' + str(kept[-1]) if kept else 'none'} in {checkpoints.folder}."
-                    )
+                    at = f"{'step ' + str(kept[-1]) if kept else 'none'} in {checkpoints.folder}"
+                    sentence = f"{experiment.name}: at step {step} {rule}; the last good checkpoint is {at}."
+                    if hosts.is_first():
+                        health.write_stopped(folder, sentence, rule, step, values, at, logged.lines)
+                    raise TrainingDivergedError(sentence)
                 # Calls return before the work is done, so that only the mean over steps that were waited for says anything.
                 now = time.monotonic()
-                logged.write(step, values | {"seconds_per_step": (now - last_log) / (step - last_logged_step)})
-                last_log, last_logged_step = now, step
+                pace = (now - last_log) / (step - last_logged_step)
+                if sheet_due or measure_due:
+                    generator = averaged_generator(updates, state, card, given)
+                if sheet_due:
+                    samples = sample_sheet(folder, generator, step, seed, given)[: len(real)]
+                    values["sample_diversity"] = health.diversity(samples, real)
+                    if warning := watch.check_diversity(values["sample_diversity"]):
+                        log.warning("%s: %s", experiment.name, warning)
+                if measure_due:
+                    values["fid_of_few_clips"] = best.measure(step, generator, state, batches)
+                times = (pace, t.batch_size / pace, (t.steps - step) * pace / 3600)
+                logged.write(step, values | dict(zip(TIMES, times, strict=True)))
+                # Sheets and measurements are not what a step takes.
+                last_log, last_logged_step = time.monotonic(), step
                 bar.set_postfix(d=f"{values['d_loss']:.2f}", g=f"{values['g_loss']:.2f}", refresh=False)
             bar.update()
             if save_due:
-                checkpoints.save(step, state, batches)
+                checkpoints.save(step, state, batches, wait=False)
                 last_save = time.monotonic()
-            if signals:
-                logged.close()
-                checkpoints.close()
+            if stopping:
+                checkpoints.wait()
                 raise InterruptedTrainingError(
-                    f"Stopped by {signal.Signals(signals[0]).name} at step {step} of {t.steps}; "
+                    f"Stopped by {signal.Signals(stopping).name} at step {step} of {t.steps}; "
                     f"a checkpoint is in {checkpoints.folder}, and the same command goes on from it.",
-                    signals[0],
+                    stopping,
                 )
-            if step % t.sample_every == 0 or step == t.steps:
-                _sample_sheet(folder, updates, state, step, seed, given)
 
-    logged.close()
-    checkpoints.close()
-    card = {
-        "command": f"python -m dvdgan_lib.training {experiment.name} --preset {experiment.preset} "
-        f"--seed {seed} --steps {t.steps}",
-        "seed": seed,
-        "steps": t.steps,
-        "commit": commits,
-        "data": source.description,
-        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-    }
     model = averaged_generator(updates, state, card, given)
     path = folder / "model.safetensors"
-    export(path, experiment, model.params, model.standing, card)
+    if hosts.is_first():
+        export(path, experiment, model.params, model.standing, card)
     return path
 
+
+DIVERGED = 2  # exit code: going on unchanged would end here again
 
 # What ends the command with one sentence; anything else is a bug and keeps its traceback.
 MISTAKES = (
@@ -293,7 +253,7 @@ MISTAKES = (
     devices.WrongDeviceError,
     data.DataError,
     CheckpointError,
-    TrainingDivergedError,
+    hosts.HostsError,
     OSError,
 )
 
@@ -309,14 +269,46 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data-dir", help="a folder of videos, one subfolder a class, to train on instead")
     parser.add_argument("--allow-cpu", action="store_true", help="train colab and paper even without an accelerator")
     parser.add_argument("--data-processes", type=int, default=0, help="make batches in that many processes, not in threads")
+    parser.add_argument("--evaluate-every", type=int, help="measure FID of a few clips every so many steps, keep the best")
+    parser.add_argument(
+        "--distributed", action="store_true", help="one of many processes, as the cluster tells (TPU, Slurm)"
+    )
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help="one of many processes: where process 0 listens")
+    parser.add_argument("--num-processes", type=int, help="how many they are")
+    parser.add_argument("--process-id", type=int, help="which this is, from 0")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
+    if not (options.distributed or options.coordinator):
+        return _run(options)
+    try:
+        hosts.connect(options.coordinator, options.num_processes, options.process_id)
+        if not hosts.is_first():
+            log.setLevel(logging.WARNING)
+        code = _run(options)
+    except hosts.HostsError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:  # the others wait for this process: they must be told of its end, whatever it is
+        if isinstance(error, jax.errors.JaxRuntimeError):
+            hosts.wait_for_verdict()
+        traceback.print_exc()
+        hosts.leave(f"{type(error).__name__}: {error}".partition("\n")[0])
+        return 1
+    # Where it stopped by a signal or by `health`, all have.
+    hosts.leave("it was refused to go on, see what it said" if code == 1 else None)
+    return code
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         experiment = experiments.get(options.experiment, options.preset)
         if options.data_dir:
             folder = dataclasses.replace(experiment.data, folder=options.data_dir)
             experiment = dataclasses.replace(experiment, data=folder)
+        if options.evaluate_every is not None:
+            schedule = dataclasses.replace(experiment.training, evaluate_every=options.evaluate_every)
+            experiment = dataclasses.replace(experiment, training=schedule)
         path = train(
             experiment,
             options.workdir,
@@ -328,6 +320,9 @@ def main(arguments: list[str] | None = None) -> int:
     except InterruptedTrainingError as error:
         print(error, file=sys.stderr)
         return 128 + error.signum
+    except TrainingDivergedError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return DIVERGED
     except MISTAKES as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -82,6 +82,80 @@ def test_the_last_two_are_kept(run):
     assert_restored(folder, 7, following)
 
 
+def test_what_is_being_saved_is_not_what_training_writes_next(tmp_path):
+    """The state is donated to the next step while it is written."""
+    checkpoints, data, following = Checkpoints(tmp_path / "checkpoints", keep=10), numbers(), {}
+    move_on = jax.jit(lambda s: jax.tree.map(lambda x: x * 0 - 1, s), donate_argnums=0)
+    for step in range(1, 6):
+        next(data)
+        saved = state(step)
+        checkpoints.save(step, saved, data, wait=False)
+        jax.block_until_ready(move_on(saved))
+        following[step] = next(data)
+    assert checkpoints.steps == [1, 2, 3, 4, 5]
+    checkpoints.close()
+    assert_restored(tmp_path / "checkpoints", 5, following)
+    for step in (5, 4, 3):
+        shutil.rmtree(tmp_path / "checkpoints" / str(step))
+        assert_restored(tmp_path / "checkpoints", step - 1, following)
+
+
+def test_a_save_that_fails_in_the_background_is_told(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(1, state(1), numbers(), wait=False)
+
+    class Failing:
+        def result(self):
+            raise OSError("disk full")
+
+    checkpoints.wait()
+    checkpoints._saving = Failing()
+    with pytest.raises(OSError, match="disk full"):
+        checkpoints.save(2, state(2), numbers(), wait=False)
+    checkpoints.close()
+
+
+def test_versions_are_in_a_checkpoint_and_in_an_export(run, exported):
+    folder, _ = run
+    checkpoints = Checkpoints(folder)
+    said = checkpoints.versions(4)
+    assert said["jax"] == jax.__version__
+    assert {"python", "flax", "optax", "orbax-checkpoint", "grain"} <= said.keys()
+    shutil.rmtree(folder / "4" / "versions")
+    assert checkpoints.versions(4) == {}, "the first ones had none"
+    checkpoints.close()
+    assert load_generator(exported[0]).card["versions"] == said
+
+
+# Restored onto one device and onto four, from a checkpoint of this process's two.
+ON_OTHER_DEVICES = """
+import sys
+import jax
+import numpy as np
+from dvdgan_lib import devices
+from dvdgan_lib.checkpoints import Checkpoints
+from test_checkpoints import numbers, state
+
+mesh = devices.mesh(8)
+assert mesh.size == int(sys.argv[2])
+for where in (devices.replicated(mesh), devices.batch_sharding(mesh)):
+    template = {"weights": jax.ShapeDtypeStruct((5000,), "float32", sharding=where)}
+    template["step"] = jax.ShapeDtypeStruct((), "int32", sharding=devices.replicated(mesh))
+    found, restored = Checkpoints(sys.argv[1]).restore(template, numbers())
+    assert found == 4 and restored["weights"].sharding == where
+    jax.tree.map(np.testing.assert_array_equal, restored, state(4))
+"""
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_restoring_onto_another_number_of_devices(run, count):
+    here = Path(__file__).resolve().parent
+    environment = {"PYTHONPATH": os.pathsep.join(map(str, (here.parent, here))), "JAX_NUM_CPU_DEVICES": str(count)}
+    command = [sys.executable, "-c", ON_OTHER_DEVICES, str(run[0]), str(count)]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
 def content(folder):
     """The arrays' bytes: Orbax's largest file."""
     return max((file for file in (folder / "state").rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)

@@ -19,7 +19,7 @@ import pytest
 
 from dvdgan_lib import data, devices, sampling, training
 from dvdgan_lib.checkpoints import CheckpointError, load_generator
-from dvdgan_lib.run_record import check_configuration
+from dvdgan_lib.run_record import TIMES, check_configuration
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "kinetics600_64x64_12f"
@@ -61,7 +61,8 @@ def metrics(folder):
     """Step -> what was logged, without the time; fails where a step is there twice."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert len({line["step"] for line in lines}) == len(lines), "a step was logged twice"
-    return {line["step"]: {k: v for k, v in line.items() if k != "step" and not k.startswith("seconds")} for line in lines}
+    others = {"step", "sample_diversity", *TIMES}  # a sheet's number is there where there was a sheet
+    return {line["step"]: {k: v for k, v in line.items() if k not in others} for line in lines}
 
 
 def checkpoint_steps(folder):
@@ -77,7 +78,8 @@ def test_a_run_leaves_what_it_promises(straight, tiny):
     assert straight.name == NAME
     logged = metrics(straight)
     assert list(logged) == list(range(1, 13))
-    names = {"d_loss", "g_loss", "spatial_real", "spatial_fake", "temporal_real", "temporal_fake"}
+    names = {"d_loss", "g_loss", "ema_distance"} | {f"{d}_{of}" for d in "dg" for of in ("gradient_norm", "singular_value")}
+    names |= {f"{d}_{of}" for d in ("spatial", "temporal") for of in ("real", "fake", "accuracy")}
     assert all(values.keys() == names for values in logged.values())
     assert np.isfinite([list(values.values()) for values in logged.values()]).all()
     assert checkpoint_steps(straight) == [12]
@@ -160,12 +162,60 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(run, tmp_path,
         updates.update_g = broken
         return updates
 
-    with pytest.raises(training.TrainingDivergedError, match=r"step 3 is .* good checkpoint is step 2") as e:
+    with pytest.raises(training.TrainingDivergedError, match=r"at step 3 g_loss is not .* good checkpoint is step 2") as e:
         run(tmp_path, replaced(tiny, checkpoint_minutes=0.0), diverging)
     assert "\n" not in str(e.value)
     folder = training.run_folder(tiny, tmp_path)
     assert checkpoint_steps(folder) == [1, 2]
     assert list(metrics(folder)) == [1, 2]
+    page = (folder / "stopped.md").read_text()
+    assert f'"g_loss": "{value}"' in page
+    assert '"step": 2' in page
+    assert f"goes on from step 2 in {folder / 'checkpoints'}" in page
+
+
+def test_a_loss_without_bound_ends_the_command_with_a_code_of_its_own(run, tmp_path, tiny, monkeypatch, capsys):
+    def diverging(experiment):
+        updates = run.updates(experiment)
+        update_d = updates.update_d
+        updates.update_d = lambda *arguments: (lambda s, m: (s, m | {"d_loss": 2e4}))(*update_d(*arguments))
+        return updates
+
+    monkeypatch.setattr(training.experiments, "get", lambda *_: tiny)
+    monkeypatch.setattr(training, "Updates", diverging)
+    assert training.main([NAME, "--workdir", str(tmp_path)]) == training.DIVERGED
+    said = capsys.readouterr().err
+    assert "TrainingDivergedError: kinetics600_64x64_12f: at step 1 d_loss is without bound" in said
+    assert "the last good checkpoint is none" in said
+
+
+def test_the_best_model_is_kept_with_its_checkpoint(run, tmp_path, tiny):
+    """FID falls, rises, falls a little: of four steps the second is the best, also where the run was resumed between."""
+    values, seen = iter([5.0, 2.0, 9.0, 3.0]), []
+
+    def distance(real, fake):
+        seen.append((real.shape, fake.shape, real.dtype, fake.dtype))
+        return next(values)
+
+    every = replaced(tiny, evaluate_every=1, evaluate_clips=6)
+    folder = run(tmp_path, every, steps=2, distance=distance).parent
+    at_2 = load_generator(folder)
+    run(tmp_path, every, steps=4, distance=distance)
+    assert seen == [((6, 3, 16, 16, 3), (6, 3, 16, 16, 3), np.uint8, np.uint8)] * 4
+    assert [line["fid_of_few_clips"] for line in metrics(folder).values()] == [5.0, 2.0, 9.0, 3.0]
+    best = load_generator(folder / "best")
+    jax.tree.map(np.testing.assert_array_equal, (best.params, best.standing), (at_2.params, at_2.standing))
+    assert (best.card["steps"], best.card["fid"]) == (2, 2.0)
+    assert "6 clips a side: few" in best.card["fid_of"]
+    assert json.loads((folder / "best" / "best.json").read_text())["step"] == 2
+    assert checkpoint_steps(folder / "best") == [2]
+
+
+def test_samples_that_stay_the_same_are_warned_of(run, tmp_path, tiny, monkeypatch, caplog):
+    monkeypatch.setattr(training.health, "diversity", lambda samples, real: 0.001)
+    run(tmp_path, replaced(tiny, sample_every=1), steps=6)
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING and "collapsed" in r.getMessage()]
+    assert warning.startswith(f"{NAME}: Samples have been nearly the same on 5 sheets")
 
 
 def test_going_on_with_another_configuration_is_refused(run, tmp_path, tiny):
@@ -334,6 +384,21 @@ def test_sigterm_saves_and_sigkill_loses_nothing_saved(run, straight, tmp_path, 
     assert list(found) == list(range(1, saved + 3))
     for step in wanted.keys() & found.keys():
         assert found[step] == wanted[step], step
+
+
+def test_killed_at_random_moments_the_weights_are_those_of_the_straight_run(run, tmp_path, tiny):
+    """Three kills here; `benchmarks/kills.py` does twenty."""
+    rng, folder = np.random.default_rng(0), training.run_folder(tiny, tmp_path)
+    every_step = replaced(tiny, checkpoint_minutes=0.0, sample_every=1000)
+    for _ in range(3):
+        before = max(checkpoint_steps(folder), default=0) if (folder / "checkpoints").exists() else 0
+        process = start(tmp_path, every_step)
+        wait_for(process, lambda: (folder / "checkpoints").exists() and max(checkpoint_steps(folder), default=0) > before)  # noqa: B023
+        time.sleep(rng.uniform(0, 0.5))
+        process.kill()
+        process.communicate()
+    steps = max(checkpoint_steps(folder)) + 1
+    assert_same_model(run(tmp_path, steps=steps), run(tmp_path / "straight", steps=steps))
 
 
 def test_the_machine_is_set_up_before_anything_is_compiled(monkeypatch, tiny, tmp_path):

@@ -1,0 +1,147 @@
+"""The generator of a run under way: its averaged weights, its sample sheets, its FID on a schedule and the best one kept.
+
+The paper's Table 1 is taken at the best FID. Here FID is measured every `training.evaluate_every` steps on few clips, which
+is enough to compare steps of one run and no more: the record says so, and the model in best/ is measured again for it.
+
+With many hosts all processes sample together; process 0 alone measures and writes.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+from jax.sharding import NamedSharding
+
+from dvdgan_lib import data, hosts
+from dvdgan_lib.checkpoints import Checkpoints, TrainedGenerator, export, write_atomically
+from dvdgan_lib.layers import spectral_normalize
+from dvdgan_lib.sampling import draw, generate, standing_statistics
+from dvdgan_lib.updates import State, Updates
+
+log = logging.getLogger(__name__)
+
+Distance = Callable[
+    [np.ndarray, np.ndarray], Any
+]  # (real, fake), uint8 [N, T, H, W, 3] -> a float with a str that says of what
+
+
+@functools.lru_cache
+def _normalizer(whole: NamedSharding) -> Callable[..., Any]:
+    return jax.jit(lambda ema, u: spectral_normalize(ema, u, update=False)[0], out_shardings=whole)
+
+
+def averaged_generator(
+    updates: Updates, state: State, card: dict[str, Any], given: np.ndarray | None = None
+) -> TrainedGenerator:
+    """The EMA generator of a state, spectral norm applied, with standing statistics.
+
+    given: for prediction the first frames of training clips, see `standing_statistics`.
+    """
+    params = jax.device_get(_normalizer(updates.replicated)(state.ema, state.g_vectors))
+    standing = standing_statistics(updates.experiment, params, conditioning=given)
+    return TrainedGenerator(updates.experiment, params, standing, card, path="")
+
+
+def sample_sheet(
+    folder: epath.Path, generator: TrainedGenerator, step: int, seed: int, given: np.ndarray | None
+) -> np.ndarray:
+    """Writes samples/step_N.png: a row a class (up to 8), always the same latents; frames from left to right.
+
+    Returns:
+      What is on it, without frames that were given: uint8 [8, T, H, W, 3].
+    """
+    m = generator.experiment.model
+    latents, _ = draw(m, 8, 1.0, (seed, 3))
+    labels = np.arange(8, dtype=np.int32) % m.num_classes
+    shown = None if given is None else given[np.arange(8) % len(given)]
+    videos = generate(generator, latents, labels, conditioning=shown, progress=False)
+    if hosts.is_first():
+        import mediapy  # here, because they bring Matplotlib: a second and a half before the first step
+
+        from dvdgan_lib.plots import filmstrips
+
+        sheet = folder / "samples" / f"step_{step:06d}.png"
+        sheet.parent.mkdir(exist_ok=True)
+        with sheet.open("wb") as opened:
+            opened.write(mediapy.compress_image(filmstrips(videos, max_frames=12, scale=max(1, 64 // m.resolution))))
+    return videos[:, m.conditioning_frames :]
+
+
+def _fid(real: np.ndarray, fake: np.ndarray) -> Any:
+    from dvdgan_lib import metrics
+
+    return metrics.frechet_inception_distance(real, fake)
+
+
+class BestModel:
+    """best/ of a run: model.safetensors with its card, checkpoints/ and best.json of the lowest FID so far."""
+
+    def __init__(
+        self, folder: epath.Path, source: data.VideoSource, clips: int, seed: int, distance: Distance | None = None
+    ):
+        """Goes on from what best/ holds.
+
+        Args:
+          folder: the run's.
+          source: training clips, the real side.
+          clips: N of each side.
+          seed: of the samples, the same each time.
+          distance: None is FID by I3D.
+        """
+        self.folder, self.source, self.clips, self.seed = folder / "best", source, clips, seed
+        self.distance = distance or _fid
+        self._real: np.ndarray | None = None
+        self._checkpoints: Checkpoints | None = None
+        record = self.folder / "best.json"
+        self.best = json.loads(record.read_text())["fid"] if record.exists() else float("inf")
+
+    def measure(self, step: int, generator: TrainedGenerator, state: Any, position: Any) -> float:
+        """Measures a step's model, and keeps it where it is the best so far.
+
+        Args:
+          step: its number.
+          generator: its averaged model.
+          state: to be saved with it.
+          position: the loader's iterator.
+
+        Returns:
+          FID of few clips, the same in every process.
+        """
+        m, n = generator.experiment.model, min(self.clips, len(self.source))
+        if self._real is None:
+            self._real = data.first_clips(self.source, n)[0]
+        latents, labels = draw(m, n, 1.0, (self.seed, 4))
+        given = self._real[:, : m.conditioning_frames] if m.conditioning_frames else None
+        fake = generate(generator, latents, labels, conditioning=given, progress=False)
+        value, text = 0.0, ""
+        if hosts.is_first():
+            measured = self.distance(self._real, fake)
+            value, text = float(measured), str(measured)
+        value, text = hosts.from_first("fid", [value, text])
+        if value < self.best:
+            self.best = value
+            log.info("Best so far, at step %d: %s; kept in %s.", step, text, self.folder)
+            if self._checkpoints is None:
+                self._checkpoints = Checkpoints(self.folder / "checkpoints", keep=1)
+            self._checkpoints.save(step, state, position)
+            if hosts.is_first():
+                few = f"{n} clips a side: few, for comparing steps of this run only"
+                card = generator.card | {"steps": step, "fid": value, "fid_of": f"{text} ({few})"}
+                export(self.folder / "model.safetensors", generator.experiment, generator.params, generator.standing, card)
+                # Last: a killed process measures this step again, and then finds it better than what is said here.
+                write_atomically(
+                    self.folder / "best.json", json.dumps({"step": step, "fid": value, "of": text, "note": few})
+                )
+        return value
+
+    def close(self) -> None:
+        """Ends what the checkpoints have under way."""
+        if self._checkpoints is not None:
+            self._checkpoints.close()
