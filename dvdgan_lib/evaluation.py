@@ -77,7 +77,7 @@ def by_number(real: metrics.I3DFeatures, fake: metrics.I3DFeatures, smallest: in
     curve, n = [], smallest
     while n <= min(len(real), len(fake)):
         parts = min(len(real), len(fake)) // n
-        subsets = [slice(i, parts * n, parts) for i in range(parts)]  # every so manieth, so that classes stay balanced
+        subsets = [slice(i * n, (i + 1) * n) for i in range(parts)]  # clips have their classes in turn: blocks stay balanced
         values = [float(metrics.frechet_video_distance(real[part], fake[part])) for part in subsets]
         kernel = metrics.kernel_video_distance(real[subsets[0]], fake[subsets[0]])
         deviation = float(np.std(values, ddof=1)) if parts > 1 else 0.0

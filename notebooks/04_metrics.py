@@ -150,8 +150,8 @@ figure, panels = plt.subplots(1, 4, figsize=(13, 0.6 + 0.35 * len(shown)), share
 for axes, key in zip(panels, ("fvd", "fid", "kvd", "inception_score"), strict=True):
     values = [anchored[name][key]["value"] for name in shown]
     bars = axes.barh([words[name] for name in shown], values, color=["C1" if name == "samples" else "0.7" for name in shown])
-    axes.bar_label(bars, fmt="%.3g", padding=2)
-    axes.margins(x=0.25)
+    axes.bar_label(bars, fmt="%.4g", padding=2)
+    axes.margins(x=0.35)
     axes.set(title=anchored["samples"][key]["name"], xlabel="higher is better" if "score" in key else "lower is better")
 panels[0].invert_yaxis()
 plt.show()

@@ -76,3 +76,21 @@ def test_unknown_baseline_is_refused_before_anything_is_computed(generator, seen
     with pytest.raises(ValueError, match="copy_last_frame is for prediction"):
         evaluation.evaluate(generator, tmp_path, num_clips=2, baselines=["copy_last_frame"])
     assert not seen
+
+
+def test_few_clips_of_every_class_mislead_upwards_and_kvd_does_not():
+    """Both sides of one distribution: FVD falls with the number of clips, and each subset holds every class."""
+    rng = np.random.default_rng(0)
+    classes = np.arange(512) % 8
+    means = rng.normal(scale=5, size=(8, 400))  # far apart: a subset that lacked classes would be far off
+
+    def side():
+        logits = (means[classes] + rng.normal(size=(512, 400))).astype(np.float32)
+        return metrics.I3DFeatures(logits, np.zeros((512, 1024), np.float32), (12, 32, 32))
+
+    curve = evaluation.by_number(side(), side(), smallest=128)
+    assert [point["num"] for point in curve] == [128, 256, 512]
+    fvd = [point["fvd"] for point in curve]
+    assert fvd[0] > fvd[1] > fvd[2]
+    assert fvd[0] < 1000  # one class against another: 20,000
+    assert curve[0]["fvd_deviation"] > 0 == curve[-1]["fvd_deviation"]
