@@ -6,13 +6,15 @@ CORES ?= all
 FROM_SCRATCH ?=
 ACCELERATOR ?=
 PROFILE ?=
+LAUNCHER ?=
 TESTS ?= tests
 
 LOCK := requirements$(if $(ACCELERATOR),-$(ACCELERATOR)).lock
 STAMP := .venv/installed-$(LOCK)
 RUN := .venv/bin/python
 SCRATCH := $(if $(filter-out 0,$(FROM_SCRATCH)),1,0)
-CONFIG := preset=$(PRESET) from_scratch=$(SCRATCH) accelerator=$(if $(ACCELERATOR),$(ACCELERATOR),cpu)
+CONFIG := preset=$(PRESET) from_scratch=$(SCRATCH) accelerator=$(if $(ACCELERATOR),$(ACCELERATOR),cpu) \
+  $(if $(LAUNCHER),"launcher=$(LAUNCHER)")
 # exec: the signals that make passes on must reach Snakemake itself, not a shell in between. setpriv (Linux) ends the
 # batch with a checkpoint where make itself is killed the hard way.
 SNAKEMAKE := exec $(shell command -v setpriv >/dev/null 2>&1 && echo setpriv --pdeathsig TERM) \
@@ -33,6 +35,7 @@ help:
 	@echo "make bench                                        the benchmarks"
 	@echo "make lock                                         pin the newest versions that pyproject.toml admits"
 	@echo "With all of them: ACCELERATOR=tpu|cuda installs jax for it; CORES=2; PYTHON=python3.12; PROFILE=slurm."
+	@echo "LAUNCHER=srun starts each training on every host of its allocation."
 
 reproduce: $(STAMP)
 	@$(BATCH) check $(OPTIONS) && $(SNAKEMAKE) all

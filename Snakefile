@@ -17,6 +17,7 @@ from dvdgan_lib import batch, batch_report
 PRESET = str(config.get("preset", "laptop"))
 FROM_SCRATCH = bool(int(config.get("from_scratch") or 0))
 ACCELERATOR = str(config.get("accelerator") or "cpu")
+LAUNCHER = str(config.get("launcher") or "")
 RUNS = "runs"
 HOME = f"{RUNS}/{PRESET}"
 FIGURES = "figures"
@@ -37,6 +38,14 @@ os.environ.pop("JUPYTER_PATH", None)
 DIE_WITH_PARENT = "setpriv --pdeathsig TERM" if shutil.which("setpriv") else ""
 SETSID = "import os, sys; os.setsid(); os.execv(sys.executable, [sys.executable] + sys.argv[1:])"
 PYTHON = f"exec {DIE_WITH_PARENT} {shlex.quote(sys.executable)} -c {shlex.quote(SETSID)}"
+# A launcher ("srun", say) starts the training on every host; the processes find each other as the cluster tells them.
+LAUNCH = "import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])"
+TRAINER = (
+    f"exec {DIE_WITH_PARENT} {shlex.quote(sys.executable)} -c {shlex.quote(LAUNCH)} {LAUNCHER} {shlex.quote(sys.executable)}"
+    if LAUNCHER
+    else PYTHON
+)
+DISTRIBUTED = "--distributed" if LAUNCHER else ""
 PAPERMILL = (
     f"{PYTHON} -m papermill --kernel python3 --language python --cwd . --no-progress-bar --log-output"
     f" -p preset {PRESET} -p workdir {RUNS}"
@@ -134,7 +143,8 @@ rule train:
         gpu=int(ACCELERATOR == "cuda"),
     shell:
         "run={wildcards.run}; seed=${{run##*-seed}}; [ $seed != $run ] || seed=0;"
-        " {PYTHON} -m dvdgan_lib.training ${{run%-seed*}} --preset {PRESET} --workdir {RUNS} --seed $seed >> {log} 2>&1"
+        " {TRAINER} -m dvdgan_lib.training ${{run%-seed*}} --preset {PRESET} --workdir {RUNS} --seed $seed"
+        " {DISTRIBUTED} >> {log} 2>&1"
 
 
 rule evaluate:
