@@ -483,8 +483,8 @@ DISCRIMINATORS = [
     Mutant(
         "D's last features are not rectified",
         "discriminators.py",
-        "h = nn.relu(x).sum((2, 3))",
-        "h = x.sum((2, 3))",
+        "h = nn.relu(x).sum((2, 3), ",
+        "h = x.sum((2, 3), ",
         ("test_discriminators.py::test_d_s_equals_numpy",),
     ),
     Mutant(
@@ -635,8 +635,8 @@ UPDATES = [
     Mutant(
         "G is used without spectral norm in D's step",
         "updates.py",
-        "fake = self._fake(g_params, latents, fake_labels, conditioning)",
-        "fake = self._fake(state.g_params, latents, fake_labels, conditioning)",
+        "fake = self._fake(self._weights(g_params), latents, fake_labels, conditioning)",
+        "fake = self._fake(self._weights(state.g_params), latents, fake_labels, conditioning)",
         ("test_updates.py::test_sigma_is_of_the_new_u_in_the_own_step_and_of_u_as_it_is_in_the_others",),
     ),
     Mutant(
@@ -670,8 +670,8 @@ UPDATES = [
     Mutant(
         "G's fakes carry no gradient",
         "updates.py",
-        "fake = self._fake(normalized, latents, labels, conditioning)",
-        "fake = jax.lax.stop_gradient(self._fake(normalized, latents, labels, conditioning))",
+        "fake = self._fake(self._weights(normalized), latents, labels, conditioning)",
+        "fake = jax.lax.stop_gradient(self._fake(self._weights(normalized), latents, labels, conditioning))",
         ("test_updates.py::test_each_optimizer_has_its_own_rate",),
     ),
     Mutant(
