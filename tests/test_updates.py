@@ -19,7 +19,9 @@ from dvdgan_lib.discriminators import DualDiscriminator
 from dvdgan_lib.run_record import check_configuration
 from dvdgan_lib.updates import State, Updates
 
-METRICS_OF_D = {"d_loss", "spatial_real", "spatial_fake", "temporal_real", "temporal_fake"}
+METRICS_OF_D = {f"{d}_{of}" for d in ("spatial", "temporal") for of in ("real", "fake", "accuracy")} | {
+    *("d_loss", "d_gradient_norm", "d_singular_value"),
+}
 
 
 @pytest.fixture(scope="module")
