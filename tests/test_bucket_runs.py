@@ -39,7 +39,7 @@ print(training.train(experiment, sys.argv[1], steps=3, progress=False))
 
 
 def metrics(folder):
-    """Without times, and without what comes with a sample sheet: the last step of each call draws one, here 2 and 3, there 3."""
+    """Without times, and without what comes with a sample sheet (the last step of each call: 2 and 3 here, 3 there)."""
     passing = {*TIMES, "sample_diversity"}
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name not in passing} for line in lines]
