@@ -1,4 +1,4 @@
-"""How the stand-in classifier is trained: on real training clips only, whose colours are turned at random."""
+"""How the stand-in classifier is trained: on real training clips only, half of them with their colours turned at random."""
 
 from __future__ import annotations
 
@@ -29,12 +29,24 @@ def _optimiser(steps: int) -> optax.GradientTransformation:
 
 
 def turn_colours(key: jax.Array, x: jax.Array) -> jax.Array:
-    """Turns (or mirrors) each clip's colours about grey by an orthogonal matrix of its own: [B, T, H, W, 3] -> the same.
+    """Turns (or mirrors) about half of the clips' colours about grey, each by an orthogonal matrix of its own.
 
-    Colours of a stand-in lean on the class, so a classifier could tell many classes by a hue. A turn leaves the distances
-    between colours, and so what is seen of shapes and motion, and says nothing of the class.
+    Colours of a stand-in lean on the class, so a classifier could tell many classes by a hue alone. A turn leaves the
+    distances between colours, and so what is seen of shapes and motion, and says nothing of the class. The other half is
+    left as it is: the palette belongs to a class, and tells a disk that slides from a square where either has half left
+    the frame.
+
+    Args:
+      key: a PRNG key.
+      x: float [B, T, H, W, 3] in [-1, 1].
+
+    Returns:
+      The same shape and dtype; turned colours may leave [-1, 1].
     """
-    return jnp.einsum("bthwc,bcd->bthwd", x, jax.random.orthogonal(key, 3, (len(x),)))
+    turns, chosen = jax.random.split(key)
+    matrices = jax.random.orthogonal(turns, 3, (len(x),), x.dtype)
+    turned = jax.random.bernoulli(chosen, 0.5, (len(x), 1, 1))
+    return jnp.einsum("bthwc,bcd->bthwd", x, jnp.where(turned, matrices, jnp.eye(3, dtype=x.dtype)))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
@@ -95,7 +107,7 @@ def train_classifier(
     card = {
         "data_name": name,
         "data": sources[0].description,
-        "trained_on": "real training clips of the stand-in only, never on samples; colours turned at random",
+        "trained_on": "real training clips of the stand-in only, never on samples; half with colours turned at random",
         "sizes": [f"{t}x{r}x{r}" for t, r in sizes],
         "clips": clips,
         "steps": steps,
