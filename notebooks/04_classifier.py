@@ -97,7 +97,7 @@ for axes, name, best in zip(panels, ("loss", "accuracy"), (0, 1), strict=True):
     axes.plot(np.arange(window, updates + 1), smooth, linewidth=1)
     axes.axhline(best, color="0.8", linewidth=0.8)
     axes.set(xlabel="update", ylabel={"loss": "cross-entropy (nats)"}.get(name, name), title=f"{name} on training clips")
-figure.supxlabel(f"Means of {window} updates, half of the clips with colours turned, sizes in turn.", fontsize=8, color="0.3")
+figure.supxlabel(f"Means of {window} updates, half the clips with colours turned, sizes in turn.", fontsize=8, color="0.3")
 plt.show()
 
 # %% [markdown]
