@@ -49,14 +49,12 @@ def frozen(videos: np.ndarray) -> np.ndarray:
     return np.repeat(videos[:, middle : middle + 1], videos.shape[1], axis=1)
 
 
-def copy_last_frame(videos: np.ndarray, conditioning_frames: int) -> np.ndarray:
-    """The given frames, and behind them the last of them all the time: the simplest prediction.
+def continue_last_frame(given: np.ndarray, num_frames: int) -> np.ndarray:
+    """The given frames, and behind them the last of them num_frames times: the simplest prediction.
 
-    uint8 [N, C+T, H, W, 3] -> the same.
+    uint8 [N, C, H, W, 3] -> [N, C + num_frames, H, W, 3].
     """
-    copied = videos.copy()
-    copied[:, conditioning_frames:] = videos[:, conditioning_frames - 1 : conditioning_frames]
-    return copied
+    return np.concatenate([given, np.repeat(given[:, -1:], num_frames, axis=1)], axis=1)
 
 
 def untrained(experiment: Experiment, seed: int = 0) -> TrainedGenerator:
@@ -94,7 +92,8 @@ def _spoiled(spoil: Callable[[np.ndarray], np.ndarray]) -> Callable[[Experiment,
 
 def _last_frame_copied(experiment: Experiment, num: int) -> tuple[np.ndarray, np.ndarray]:
     videos, labels = held_out(experiment, num)
-    return copy_last_frame(videos, experiment.model.conditioning_frames), labels
+    m = experiment.model
+    return continue_last_frame(videos[:, : m.conditioning_frames], m.num_frames), labels
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -97,6 +98,38 @@ def ports(real: np.ndarray, fake: np.ndarray, cache: epath.PathLike) -> list[dic
     return values
 
 
+def checksum(generator: TrainedGenerator) -> str:
+    """SHA-256 of the file that a generator was read from."""
+    return hashlib.sha256(epath.Path(generator.path).read_bytes()).hexdigest()
+
+
+def measured_on(generator: TrainedGenerator) -> dict[str, Any]:
+    """What every record of measurements begins with: the model, its weights' checksum, the clips' size, our commit."""
+    m, (commit, dirty) = generator.experiment.model, git_commit()
+    return {
+        "experiment": generator.experiment.name,
+        "preset": generator.experiment.preset,
+        "clip": [m.clip_frames, m.resolution, m.resolution],
+        "model": generator.card | {"file": epath.Path(generator.path).name, "sha256": checksum(generator)},
+        "commit": commit + ("-dirty" if dirty else ""),
+    }
+
+
+def described(result: Any) -> dict[str, Any]:
+    """A result's fields, and what it prints as "text": how a record keeps it."""
+    return dataclasses.asdict(result) | {"text": str(result)}
+
+
+def find_record(name: str, generator: TrainedGenerator, folders: Sequence[epath.PathLike]) -> dict[str, Any] | None:
+    """The first record NAME.json in these folders that was measured on these very weights; None if there is none."""
+    sha256 = checksum(generator)
+    for folder in folders:
+        file = epath.Path(folder) / f"{name}.json"
+        if file.exists() and (record := load_evaluation(file))["model"].get("sha256") == sha256:
+            return record
+    return None
+
+
 def evaluate(
     generator: TrainedGenerator,
     cache: epath.PathLike,
@@ -104,6 +137,7 @@ def evaluate(
     num_clips: int | None = None,
     baselines: Sequence[str] = (),
     port_clips: int = 0,
+    classifier: metrics.StandInClassifier | None = None,
 ) -> dict[str, Any]:
     """Measures a model against its training data, as the paper does (section 2.4, footnote 3).
 
@@ -117,6 +151,8 @@ def evaluate(
       num_clips: N; None takes the experiment's.
       baselines: which of `baselines.BASELINES` to measure too, each another N clips.
       port_clips: on so many of the clips also FVD as other implementations compute it; 0 for none.
+      classifier: of the stand-in, for the class accuracy and an Inception Score that mean something there
+        (`trained_models.find_classifier`).
 
     Returns:
       {"samples": {metric: {"value", "text", ...}}, the same for each baseline, "by_number" and "ports" (see the functions of
@@ -131,23 +167,16 @@ def evaluate(
     given = anchors.held_out_given(experiment, n)
     groups = {"samples": (sample(generator, n, seed=seed, conditioning=given), draw(experiment.model, n, 1.0, (seed,))[1])}
     groups |= {name: anchors.BASELINES[name].make(experiment, n) for name in baselines}
-    commit, dirty = git_commit()
-    result: dict[str, Any] = {
-        "experiment": experiment.name,
-        "preset": experiment.preset,
-        "num_clips": n,
-        "seed": seed,
-        "data": source.description,
-        "clip": [experiment.model.clip_frames, experiment.model.resolution, experiment.model.resolution],
-        "model": generator.card | {"file": epath.Path(generator.path).name},
-        "commit": commit + ("-dirty" if dirty else ""),
-    }
+    result = measured_on(generator) | {"num_clips": n, "seed": seed, "data": source.description}
     result["by_number"] = {}
     classes_tell = n >= 2 * len(source.class_names)
     for name, (videos, labels) in groups.items():
         fake = metrics.features_cached(videos, cache, name)
         measured = measure(real, fake, *((real_labels, labels) if classes_tell else ()))
-        result[name] = {key: dataclasses.asdict(value) | {"text": str(value)} for key, value in measured.items()}
+        if classifier is not None:
+            measured["class_accuracy"] = metrics.class_accuracy(videos, labels, classifier)
+            measured["stand_in_inception_score"] = metrics.stand_in_inception_score(videos, classifier)
+        result[name] = {key: described(value) for key, value in measured.items()}
         result["by_number"][name] = by_number(real, fake)
     if port_clips:
         result["ports"] = ports(real_videos[:port_clips], groups["samples"][0][:port_clips], cache)

@@ -6,6 +6,7 @@ A result says by itself which clips were given, how many, how often, and of whic
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,8 +14,11 @@ import numpy as np
 from etils import epath
 
 from dvdgan_lib import data, metrics
+from dvdgan_lib.baselines import continue_last_frame, untrained
 from dvdgan_lib.checkpoints import TrainedGenerator
+from dvdgan_lib.evaluation import described, measured_on
 from dvdgan_lib.sampling import sample
+from dvdgan_lib.training import load_source
 
 # --- Table 1's right half: truncation ---
 
@@ -71,6 +75,40 @@ def truncation_curve(
 def best_by_inception_score(points: Sequence[TruncationPoint]) -> TruncationPoint:
     """Table 1's "With Truncation": that of "the truncation level which results in the best Inception Score"."""
     return max(points, key=lambda point: float(point.inception_score))
+
+
+def evaluate_truncation(
+    generator: TrainedGenerator,
+    cache: epath.PathLike,
+    classifier: metrics.StandInClassifier | None = None,
+    num_clips: int | None = None,
+    sigmas: Sequence[float] = SIGMAS,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The truncation curve of a model as a record (`evaluation.measured_on`), with "points" by sigma and which is "best".
+
+    Args:
+      generator: the model.
+      cache: a folder for features.
+      classifier: of the stand-in, for an Inception Score that means something there; None takes I3D's.
+      num_clips: real clips, and samples at each sigma; None takes the experiment's.
+      sigmas: of the latents.
+      seed: of the latents and classes.
+    """
+    n = num_clips or generator.experiment.evaluation.num_clips
+    source = load_source(generator.experiment)
+    real = metrics.features_cached(data.first_clips(source, n)[0], cache, "real-train")
+    score = None if classifier is None else functools.partial(metrics.stand_in_inception_score, classifier=classifier)
+    points = truncation_curve(generator, real, cache, n, sigmas, seed, score)
+    return measured_on(generator) | {
+        "num_clips": n,
+        "seed": seed,
+        "data": source.description,
+        "points": [
+            {"sigma": p.sigma, "fid": described(p.fid), "inception_score": described(p.inception_score)} for p in points
+        ],
+        "best": best_by_inception_score(points).sigma,
+    }
 
 
 # --- Tables 3 and 4: prediction ---
@@ -192,3 +230,39 @@ def measure_prediction(
     truth = given[:, c:]
     psnr = np.full(truth.shape[1], np.nan) if protocol.replacement else psnr_over_time(made[:, c:], truth)
     return PredictionResult(metrics.frechet_video_distance(seen_real, seen), psnr, f"{key}: {protocol}")
+
+
+def evaluate_prediction(
+    generator: TrainedGenerator,
+    cache: epath.PathLike,
+    num_clips: int,
+    splits: Sequence[str] = ("test",),
+    baselines: Sequence[str] = ("copy_last_frame", "untrained"),
+    seed: int = 0,
+) -> dict[str, Any]:
+    """FVD and PSNR of a model and of baselines as a record (`evaluation.measured_on`), by split under "results".
+
+    Args:
+      generator: a DVD-GAN-FP.
+      cache: a folder for features.
+      num_clips: real clips, and predictions.
+      splits: "train", "test" or both.
+      baselines: "copy_last_frame", "untrained".
+      seed: of latents.
+    """
+    experiment, c = generator.experiment, generator.experiment.model.conditioning_frames
+    predictors = {
+        "samples": generator,
+        "copy_last_frame": functools.partial(continue_last_frame, num_frames=experiment.model.num_frames),
+        "untrained": untrained(experiment),
+    }
+    record = measured_on(generator) | {"num_clips": num_clips, "seed": seed, "results": {}}
+    for split in splits:
+        source, protocol = load_source(experiment, split), PredictionProtocol(split, num_clips)
+        record["data"] = source.description
+        results = record["results"][split] = {}
+        for name in ("samples", *baselines):
+            key = f"{experiment.name}-{split}-{name}"
+            result = measure_prediction(predictors[name], source, c, cache, protocol, seed, key)
+            results[name] = {"fvd": described(result.fvd), "psnr": result.psnr.tolist(), "text": str(result)}
+    return record

@@ -51,6 +51,7 @@ from matplotlib import pyplot as plt
 
 from dvdgan_lib import baselines as anchors
 from dvdgan_lib import devices, evaluation, experiments, plots, trained_models, training
+from dvdgan_lib.metrics import weights
 from dvdgan_lib.metrics.frechet import frechet_distance
 from dvdgan_lib.metrics.inception_score import inception_score_of
 
@@ -116,14 +117,22 @@ for words, probabilities in {
 #
 # **The network here is I3D trained on Kinetics-400**, that of the original FVD: 8 videos of zeros against 8 of ones give
 # 151.39, as published (`benchmarks/published_values.py` checks every published value). The paper's FID and IS use
-# Kinetics-600's network and all training clips, so do not compare these numbers with the paper's. `04_classifier` has an
-# Inception Score that means something on drawn shapes.
+# Kinetics-600's network and all training clips, so do not compare these numbers with the paper's. On drawn shapes its
+# Inception Score says little; the small classifier of `04_classifier` gives one that means something there, under a name of
+# its own, and says how many samples show the class that was asked for.
 
 # %%
 cache = f"{workdir}/cache/features"
 names = [name.strip() for name in baselines.split(",") if name.strip()]
+classifier = trained_models.find_classifier(generator.experiment, workdir)
 result = evaluation.evaluate(
-    generator, cache, seed=seed, num_clips=num_clips or None, baselines=names, port_clips=port_clips
+    generator,
+    cache,
+    seed=seed,
+    num_clips=num_clips or None,
+    baselines=names,
+    port_clips=port_clips,
+    classifier=classifier,
 )
 evaluation.save_evaluation(result, folder / "evaluation.json")
 groups = ["samples", *names]
@@ -180,7 +189,7 @@ plots.show_videos(np.concatenate(list(spoiled.values())), columns=5, scale=max(1
 
 # %%
 for name in [name for name in ("samples", "held_out", "untrained") if name in anchored]:
-    for key in ("coverage", "diversity"):
+    for key in ("coverage", "diversity", "class_accuracy", "stand_in_inception_score"):
         if key in anchored[name]:
             print(f"{words[name]:24s} {anchored[name][key]['text']}")
 
@@ -233,6 +242,12 @@ else:
 # them); FVD with I3D-K400's logits in Tables 3 and 4. Ours here: I3D-K400 for all three, on stand-in data where the data set
 # is not on the machine, with as many real clips as samples. Each number prints what it was measured with.
 #
+# I3D-K600's weights are public, but no package index carries them. How to get them:
+
+# %%
+print(weights.HOW_TO_GET["I3D-K600"])
+
+# %% [markdown]
 # ## Things to try
 #
 # * Measure with 64 and with 512 clips: which way does the distance move, though the model is the same?

@@ -53,7 +53,7 @@ def test_noise_has_the_stated_deviation_and_no_trend():
 
 
 def test_copying_keeps_the_given_frames_and_repeats_the_last(videos):
-    out = baselines.copy_last_frame(videos, 5)
+    out = baselines.continue_last_frame(videos[:, :5], videos.shape[1] - 5)
     np.testing.assert_array_equal(out[:, :5], videos[:, :5])
     for t in range(5, 12):
         np.testing.assert_array_equal(out[:, t], videos[:, 4])

@@ -1,18 +1,25 @@
 """What `evaluate` measures and against what; the metrics themselves are tested in tests/metrics."""
 
 import dataclasses
+import hashlib
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from dvdgan_lib import baselines, evaluation, metrics
+from dvdgan_lib.metrics.stand_in_network import RESOLUTION, ClassifierNet
+from dvdgan_lib.sampling import draw
 
 
 @pytest.fixture
-def generator(tiny):
-    """The tiny run's generator before its first step, as if read from a file."""
-    return dataclasses.replace(baselines.untrained(tiny), path="folder/model.safetensors")
+def generator(tiny, tmp_path):
+    """The tiny run's generator before its first step, as if read from a file, whose content is what checksums are of."""
+    file = tmp_path / "run" / "model.safetensors"
+    file.parent.mkdir()
+    file.write_bytes(b"weights")
+    return dataclasses.replace(baselines.untrained(tiny), path=str(file))
 
 
 @pytest.fixture
@@ -45,6 +52,30 @@ def test_measures_samples_and_every_baseline_that_was_asked_for(generator, seen,
 
     evaluation.save_evaluation(result, tmp_path / "evaluation.json")
     assert evaluation.load_evaluation(tmp_path / "evaluation.json") == json.loads(json.dumps(result))
+
+
+def test_a_record_is_found_for_the_weights_it_was_measured_on_only(generator, tmp_path):
+    folders = [tmp_path / "none", tmp_path / "run"]
+    assert evaluation.find_record("truncation", generator, folders) is None
+    record = evaluation.measured_on(generator) | {"points": [1, 2]}
+    evaluation.save_evaluation(record, tmp_path / "run" / "truncation.json")
+    assert evaluation.find_record("truncation", generator, folders)["points"] == [1, 2]
+    assert record["model"]["sha256"] == hashlib.sha256(b"weights").hexdigest()
+    (tmp_path / "run" / "model.safetensors").write_bytes(b"other weights")
+    assert evaluation.find_record("truncation", generator, folders) is None
+
+
+def test_a_stand_ins_classifier_says_how_many_samples_show_their_class(generator, seen, tmp_path):
+    classes = generator.experiment.model.num_classes
+    names = tuple(map(str, range(classes)))
+    shapes = ClassifierNet(classes).init(jax.random.key(0), np.zeros((1, 2, RESOLUTION, RESOLUTION, 3), np.float32))
+    classifier = metrics.StandInClassifier(shapes["params"], names, {})  # its last layer is zero: it says class 0 of all
+    result = evaluation.evaluate(generator, tmp_path, num_clips=16, baselines=["held_out"], classifier=classifier)
+    asked = draw(generator.experiment.model, 16, 1.0, (0,))[1]
+    assert result["samples"]["class_accuracy"]["value"] == np.mean(asked == 0)
+    assert result["held_out"]["class_accuracy"]["value"] == np.mean(np.arange(16) % classes == 0)
+    assert "stand-in classifier" in result["samples"]["stand_in_inception_score"]["text"]
+    assert result["samples"]["stand_in_inception_score"]["value"] == pytest.approx(1)
 
 
 def test_few_clips_are_measured_by_what_few_clips_allow(generator, seen, tmp_path):

