@@ -46,6 +46,7 @@ class Artefact:
 # A run is an experiment's name, with "-seed1" behind it where the seed is not 0 (experiments.seeded_name).
 ARTEFACTS = {
     "table_1": Artefact("06_synthesis", evaluations=("kinetics600_64x64_12f",)),
+    "truncation": Artefact("07_truncation", models=("kinetics600_64x64_12f",)),
     "figure_03": Artefact("02_model_walkthrough", shown=("kinetics600_64x64_12f",)),
     "figure_04": Artefact("06_synthesis", models=("kinetics600_64x64_12f",)),
     "figure_05": Artefact("06_synthesis", models=("kinetics600_64x64_48f",)),

@@ -104,7 +104,8 @@ if "prediction_bair" in wanted:
     axes.legend()
     caption = (
         f"Left: test clips and three predictions of each from the same given frame. Right: mean PSNR of "
-        f"{record['num_clips']} test clips. A sample that guesses another future than the true one pays for it in PSNR. {what_it_is}"
+        f"{record['num_clips']} test clips. A sample that guesses another future than the true one pays for it in PSNR. "
+        f"{what_it_is}"
     )
     figure.supxlabel(caption, fontsize=8, color="0.3", wrap=True)
     plt.show()
