@@ -76,6 +76,9 @@ print(f"{data}, {classes} classes, clips of {size_list}, {updates} updates -> {f
 # It must look at shape and motion too: the colours of half of the training clips are turned at random, by an orthogonal
 # matrix, before they are seen. The other half keeps its palette, which belongs to the class, and which is all that tells a
 # disk that slides from a square that slides while half of it is out of the frame.
+#
+# A score of certainties needs certainties that are right: at the end one factor of all logits is fitted to training clips
+# as they are (`calibrated`), which changes no answer.
 
 # %%
 command = "notebooks/04_classifier: " + " ".join(

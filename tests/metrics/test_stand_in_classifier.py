@@ -15,7 +15,7 @@ from dvdgan_lib.metrics import class_accuracy, load_classifier, stand_in_incepti
 from dvdgan_lib.metrics.inception_score import inception_score_of
 from dvdgan_lib.metrics.stand_in_classifier import StandInClassifier, save_classifier
 from dvdgan_lib.metrics.stand_in_network import RESOLUTION, ClassifierNet, to_network
-from dvdgan_lib.metrics.stand_in_training import held_out_clips, measure_held_out, train_classifier, turn_colours
+from dvdgan_lib.metrics.stand_in_training import calibrated, held_out_clips, measure_held_out, train_classifier, turn_colours
 
 PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained"
 SHIPPED = PRETRAINED / "classifier_moving_shapes"
@@ -169,6 +169,20 @@ def test_saved_and_loaded(tmp_path):
     np.testing.assert_allclose(loaded.probabilities(videos, batch_frames=6), alone, atol=1e-5)
     assert (loaded.class_names, loaded.card) == (classifier.class_names, classifier.card)
     assert "NOT MEASURED" in loaded.describe(3, 16)
+
+
+def test_calibration_finds_the_certainty_that_is_right_and_changes_no_answer():
+    rng = np.random.default_rng(0)
+    honest = rng.normal(scale=2, size=(4000, 5))  # labels are drawn from these logits' own probabilities
+    labels = (honest + rng.gumbel(size=honest.shape)).argmax(axis=1)
+    params = {"block": 1, "classes": {"kernel": np.ones((3, 5), np.float32), "bias": np.full(5, 2, np.float32)}}
+    scaled = calibrated(params, honest / 3, labels)
+    np.testing.assert_allclose(scaled["classes"]["kernel"], 3, rtol=0.05)
+    np.testing.assert_allclose(scaled["classes"]["bias"], 2 * scaled["classes"]["kernel"][0])
+    assert scaled["block"] == 1
+    # All right, and still not infinitely certain.
+    certain = calibrated(params, 5 * np.eye(5)[labels], labels)["classes"]["kernel"][0, 0]
+    assert 1 < certain < 10
 
 
 def test_turned_colours_keep_distances_and_half_of_the_clips_as_they_are():
