@@ -12,7 +12,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
-from dvdgan_lib import batch, batch_report
+from dvdgan_lib import batch, batch_report, figures_page
 
 PRESET = str(config.get("preset", "laptop"))
 FROM_SCRATCH = bool(int(config.get("from_scratch") or 0))
@@ -229,9 +229,13 @@ onstart:
 
 
 onsuccess:
+    if PRESET == "laptop":
+        figures_page.write(FIGURES)
     print(f"\nAll is up to date: tables and figures in {FIGURES if PRESET == 'laptop' else HOME + '/artefacts'}/.")
 
 
 onerror:
+    if PRESET == "laptop":
+        figures_page.write(FIGURES)
     failed = [(" ".join([job.rule.name, *job.wildcards]), list(job.log)) for job in workflow.scheduler.failed]
     print(batch_report.failures(failed), file=sys.stderr)
