@@ -72,7 +72,7 @@ notebooks: $(STAMP)
 	@$(RUN) -m jupyter nbconvert --log-level ERROR --clear-output --inplace notebooks/*.ipynb
 
 bench: $(STAMP)
-	@set -e; for benchmark in $(filter-out benchmarks/i3d_torch.py,$(wildcard benchmarks/*.py)); do echo "== $$benchmark"; $(RUN) $$benchmark; done
+	@set -e; for benchmark in $(filter-out benchmarks/%_torch.py benchmarks/shared.py,$(wildcard benchmarks/*.py)); do echo "== $$benchmark"; $(RUN) $$benchmark; done
 
 # Universal, with hashes, and without an index's address, so that everyone installs from the index they have. The locks
 # for accelerators take the first one's versions as constraints: they differ only by what they add.

@@ -1,20 +1,23 @@
-"""A training step on the CPU beside the fastest thing the machine does, in one run; and how soon a run starts.
+"""A training step on the CPU beside its convolutions, a matrix product and PyTorch, in one run; and how soon a run starts.
 
-    python benchmarks/training.py
+    python benchmarks/training.py             the step
+    python benchmarks/training.py --start     the start
+    TORCH_PYTHON=/path/to/python python benchmarks/training.py     also beside PyTorch, from an environment that has it
 
-1. A laptop step of kinetics600_64x64_12f (two updates of D, one of G) against a float32 matrix product of 2048 x 2048.
-   Rounds of each alternate, so that other load on the machine falls on both alike; the best round of each is reported.
-   Bar: a third of the product.
-2. The time from the start of `python -m dvdgan_lib.training` to its first step being logged: of a new run; of another new
-   run, whose programs are in the compilation cache; and of the second one started again, which goes on from its
-   checkpoint. Bar for the last: 15 s.
+The step is a laptop's of kinetics600_64x64_12f: two updates of D, one of G. Rounds of everything alternate, so that other
+load on the machine falls on all alike; the best round of each counts. Bars: its time over the sum of its convolutions' own
+times (1.4), and below that of a plain PyTorch model (`dvdgan_torch.py`). What counts as its work: see `shared.py`.
 
-What counts as the model's work: the multiplications and additions of convolutions and dense layers, as the model's plain
-forward pass (native convolutions, a scan) has them; taps that fall on zero padding are left out. A gradient for the weights
-and one for the input cost as much as the forward pass each. Not counted, though they take time: norms, gates,
-upsampling, spectral norm, Adam, and the first product of each ConvGRU with h_0 = 0, which is counted like the others.
+A convolution's own time is that of `conv2d` or `conv3d`, and of its two gradients, each alone in a program at the shapes at
+which the step calls it, its arguments warm in the cache, and less what the launch of a program takes. A gradient that the
+step doesn't need (D's weights in G's update, pixels in D's) isn't counted.
+
+The start is the time from `python -m dvdgan_lib.training` to its first step being logged: of a new run with an empty cache
+of compiled programs (bar 45 s), of another with a full one (8 s), and of that one again, going on from its checkpoint.
 """
 
+import argparse
+import collections
 import json
 import math
 import os
@@ -28,115 +31,156 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
+from shared import ROOT, SIZE, Step, flop_of_step, matrix_product, seconds, torch_or_none
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Runs from a checkout that is not installed, too.
+from dvdgan_lib import conv_gru, experiments, layers
+from dvdgan_lib.convolution import conv2d, conv3d, kernel_gradient
 
-from dvdgan_lib import devices, experiments
-from dvdgan_lib.updates import Updates
-
-ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENT = "kinetics600_64x64_12f"
-ROUNDS, SIZE, PRODUCTS = 6, 2048, 12
-BAR, START_BAR = 1 / 3, 15.0
+ROUNDS, PRODUCTS = 8, 12
+CONVOLUTIONS_BAR, COLD_BAR, WARM_BAR = 1.4, 45.0, 8.0
 
 
-def products_of_convolution(equation):
-    """(multiply-adds of one convolution with padded taps left out, its input channels)."""
-    x, kernel = (variable.aval.shape for variable in equation.invars)
-    out, p = equation.outvars[0].aval.shape, equation.params
-    spec = p["dimension_numbers"]
-    total = out[spec.out_spec[0]] * kernel[spec.rhs_spec[0]] * kernel[spec.rhs_spec[1]]
-    for axis in range(2, len(x)):
-        size, taps = x[spec.lhs_spec[axis]], kernel[spec.rhs_spec[axis]]
-        (before, _), stride = p["padding"][axis - 2], p["window_strides"][axis - 2]
-        positions = np.arange(out[spec.out_spec[axis]])[:, None] * stride + np.arange(taps) - before
-        total *= int(((positions >= 0) & (positions < size)).sum())
-    return total, kernel[spec.rhs_spec[1]]
+def calls(apply, *inputs):
+    """The convolutions of a forward pass: {(form, shape of x, shape of the kernel): how often}.
+
+    Forms: "2d", "3d", and of a ConvGRU's recurrence "gru", by the shape of one frame, counted once a frame.
+    """
+    counted = collections.Counter()
+
+    def recorded(form, function):
+        def record(x, kernel):
+            counted[form, x.shape, kernel.shape] += 1
+            return function(x, kernel)
+
+        return record
+
+    def unrolled(from_x, initial, of_h, candidate_of_rh):
+        for kernel in (of_h, candidate_of_rh):
+            counted["gru", initial.shape, kernel.shape] += from_x.shape[1]
+        return jnp.zeros((*from_x.shape[:-1], initial.shape[-1]))
+
+    with (
+        mock.patch.object(layers, "conv2d", recorded("2d", conv2d)),
+        mock.patch.object(layers, "conv3d", recorded("3d", conv3d)),
+        mock.patch.object(conv_gru, "conv2d", recorded("2d", conv2d)),
+        mock.patch.object(conv_gru, "_unrolled", unrolled),
+    ):
+        jax.eval_shape(apply, *inputs)
+    return counted
 
 
-def multiply_adds(jaxpr, on_pixels=False):
-    """Multiply-adds of all convolutions and products in a jaxpr; `on_pixels`: only those that read three channels."""
-    total = 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "conv_general_dilated":
-            products, channels = products_of_convolution(equation)
-            total += products if channels == 3 or not on_pixels else 0
-        elif equation.primitive.name == "dot_general" and not on_pixels:
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            x = equation.invars[0].aval.shape
-            total += math.prod(equation.outvars[0].aval.shape) * math.prod(x[axis] for axis in contracted)
-        times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
-        for inner in jax.tree.leaves(tuple(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns")):
-            inner = getattr(inner, "jaxpr", inner)
-            if hasattr(inner, "eqns"):
-                total += times * multiply_adds(inner, on_pixels)
+def convolutions(updates):
+    """What the step runs: {(what, form, shape of x, shape of the kernel): how often}; what: "y", "dx", "dw"."""
+    m, t = updates.experiment.model, updates.experiment.training
+    b, key, state = t.batch_size, jax.random.key(0), updates.abstract_state
+    shape = jax.ShapeDtypeStruct
+    clips = lambda n: shape((n, m.num_frames, m.resolution, m.resolution, 3), jnp.float32)  # noqa: E731
+    labels = lambda n: shape((n,), jnp.int32)  # noqa: E731
+    of_g = lambda p, z, y: updates.generator.apply({"params": p}, z, y, mutable=["batch_stats"])  # noqa: E731
+    of_d = lambda p, *inputs: updates.discriminator.apply({"params": p}, *inputs, key)  # noqa: E731
+    g = calls(of_g, state.g_params, shape((b, m.latent_dim), jnp.float32), labels(b))
+    d, both = (calls(of_d, state.d_params, clips(n), labels(n)) for n in (b, 2 * b))
+    total = collections.Counter()
+    for times, counted, gradients in (
+        (t.d_updates, g, ()),
+        (t.d_updates, both, ("dx", "dw")),
+        (1, g, ("dx", "dw")),
+        (1, d, ("dx",)),
+    ):
+        for (form, x, kernel), n in counted.items():
+            total["y", form, x, kernel] += times * n
+            # Real clips and fakes have no gradient in D's updates; in G's the pixels are G's.
+            if "dx" in gradients and not (x[-1] == 3 and counted is both):
+                total["dx", form, x, kernel] += times * n
+            if "dw" in gradients and form == "gru":  # one product over all frames
+                total["dw", form, (m.num_frames * x[0], *x[1:]), kernel] += times * n // m.num_frames
+            elif "dw" in gradients:
+                total["dw", form, x, kernel] += times * n
     return total
 
 
-def flop_of_step(updates, state, video, labels):
-    """Floating-point operations of one step, by update."""
-    t, key = updates.experiment.training, jax.random.key(0)
-    latents = jnp.zeros((len(labels), updates.experiment.model.latent_dim))
-    both, both_labels = jnp.concatenate([video, video]), jnp.concatenate([labels, labels])
-    with mock.patch.object(jax, "default_backend", return_value="tpu"):  # the plain forms
-        of_g = jax.make_jaxpr(lambda p: updates.generator.apply({"params": p}, latents, labels, mutable=["batch_stats"]))
-        of_d = jax.make_jaxpr(lambda p, *inputs: updates.discriminator.apply({"params": p}, *inputs, key))
-        g = of_g(state.g_params).jaxpr
-        d, d_both = of_d(state.d_params, video, labels).jaxpr, of_d(state.d_params, both, both_labels).jaxpr
-    # D: G forward; D on real and fake forward, gradient of its weights, and of its inputs but for the pixels.
-    update_d = multiply_adds(g) + 3 * multiply_adds(d_both) - multiply_adds(d_both, on_pixels=True)
-    # G: G forward and both gradients; D on fakes forward and the gradient of its inputs, pixels included.
-    update_g = 3 * multiply_adds(g) + 2 * multiply_adds(d)
-    return 2 * t.d_updates * update_d, 2 * update_g
+def program(what, form, x_shape, kernel_shape):
+    """One of `convolutions` as a jitted function, and random arguments for it."""
+    rng = np.random.default_rng(0)
+    random = lambda shape: jnp.asarray(rng.normal(size=shape), jnp.float32)  # noqa: E731
+    x, kernel, y = random(x_shape), random(kernel_shape), random((*x_shape[:-1], kernel_shape[-1]))
+    convolution = conv3d if form == "3d" else conv2d
+    if what == "y":
+        return jax.jit(convolution), (x, kernel)
+    if what == "dx":  # linear in x, so that it doesn't matter where it is taken
+        return jax.jit(lambda kernel, y: jax.vjp(lambda x: convolution(x, kernel), jnp.zeros(x_shape))[1](y)), (kernel, y)
+    if form == "gru":
+        return jax.jit(lambda x, y: kernel_gradient(x, y, kernel_shape[0])), (x, y)
+    return jax.jit(lambda x, y: jax.vjp(lambda kernel: convolution(x, kernel), jnp.zeros(kernel_shape))[1](y)), (x, y)
 
 
-def speed():
-    """Part 1; returns the fraction of the matrix product's rate."""
-    devices.setup()
+def speed(verbose=False):
+    """Prints the step beside its limits; whether the bars are met."""
     experiment = experiments.get(EXPERIMENT, "laptop")
     m, t = experiment.model, experiment.training
-    updates = Updates(experiment)
-    rng = np.random.default_rng(0)
-    video = jnp.asarray(rng.integers(0, 256, (t.batch_size, m.num_frames, m.resolution, m.resolution, 3), np.uint8))
-    labels = jnp.asarray(rng.integers(0, m.num_classes, t.batch_size, np.int32))
-    matrix = jnp.asarray(rng.normal(size=(SIZE, SIZE)), jnp.float32)
-    product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
-    state = updates.init(0)
-    of_d, of_g = flop_of_step(updates, state, video.astype(jnp.float32), labels)
-
-    def step(state):
-        for update in range(t.d_updates):
-            state, _ = updates.update_d(state, video, labels, update)
-        return jax.block_until_ready(updates.update_g(state)[0])
-
-    state = step(state)  # compiles
-    jax.block_until_ready(product(matrix))
-    products, steps = [], []
+    step, product, peer = Step(experiment), matrix_product(), torch_or_none(experiment)
+    counted = convolutions(step.updates)
+    programs = [program(*call) for call in counted]
+    launch = jax.jit(lambda x: x + 1), (jnp.zeros(()),)
+    work = [step, product, *[lambda f=f, a=a: seconds(f, *a) for f, a in [*programs, launch]]]
+    if peer:
+        ours = [sum(math.prod(x.shape) for x in jax.tree.leaves(p)) for p in (step.state.g_params, step.state.d_params)]
+        print(f"parameters of G and D: {ours}; PyTorch's: {peer.parameters}")
+    for warm_up in work:
+        warm_up()
+    steps, products, own, peers = [], [], [], []
     for _ in range(ROUNDS):
-        began = time.perf_counter()
-        for _ in range(PRODUCTS):
-            jax.block_until_ready(product(matrix))
-        products.append((time.perf_counter() - began) / PRODUCTS)
-        began = time.perf_counter()
-        state = step(state)
-        steps.append(time.perf_counter() - began)
+        steps.append(seconds(step))
+        products.append(min(product() for _ in range(PRODUCTS)))
+        own.append([min(run() for _ in range(4)) for run in work[2:]])
+        if peer:
+            peers.append([peer.seconds("step", threads) for threads in (1, os.cpu_count())])
+    own = np.min(own, 0)
+    own, launch = np.maximum(own[:-1] - own[-1], 0.0), own[-1]
+    parts = own * np.array(list(counted.values()))
+    if verbose:
+        for i in np.argsort(-parts):
+            (what, form, x, kernel), times = list(counted.items())[i]
+            print(f"  {1e3 * parts[i]:6.1f} ms: {times:3} x {1e3 * own[i]:6.2f}  {what:2} {form} {x} {kernel}")
+    of_d, of_g = flop_of_step(step.updates)
     peak, rate = 2 * SIZE**3 / min(products) / 1e9, (of_d + of_g) / min(steps) / 1e9
+    ratio = min(steps) / parts.sum()
     print(f"{EXPERIMENT}, laptop: {m.num_frames} frames of {m.resolution}x{m.resolution}, batch {t.batch_size}, ch {m.ch}")
-    print(f"matrix product {SIZE}^3: {peak:.0f} GFLOP/s (median {2 * SIZE**3 / np.median(products) / 1e9:.0f})")
-    print(f"work of a step: {of_d / 1e9:.1f} GFLOP in D's {t.d_updates} updates, {of_g / 1e9:.1f} in G's")
-    print(f"step: {min(steps):.2f} s (median {np.median(steps):.2f}), {rate:.0f} GFLOP/s")
-    print(f"fraction of the product: {rate / peak:.2f} (bar {BAR:.2f}: {'met' if rate >= BAR * peak else 'MISSED'})")
-    return rate / peak
+    print(f"step: {min(steps):.3f} s (median {np.median(steps):.3f})")
+    print(
+        f"its {sum(counted.values())} convolutions ({len(counted)} different), each alone: {parts.sum():.3f} s in all",
+        end="; ",
+    )
+    print(f"the step over that: {ratio:.2f} (bar {CONVOLUTIONS_BAR}: {met(ratio <= CONVOLUTIONS_BAR)})")
+    print(
+        f"work of a step: {of_d / 1e9:.1f} GFLOP in D's {t.d_updates} updates, {of_g / 1e9:.1f} in G's: {rate:.0f} GFLOP/s",
+        end="; ",
+    )
+    print(f"matrix product {SIZE}^3: {peak:.0f}; fraction: {rate / peak:.2f}")
+    if not peer:
+        return ratio <= CONVOLUTIONS_BAR
+    peer.end()
+    one, all_ = np.min(peers, 0)
+    faster = min(one, all_) / min(steps)
+    print(f"PyTorch: {one:.3f} s with one thread, {all_:.3f} s with {os.cpu_count()}; ", end="")
+    print(f"ours is {faster:.2f} times as fast as the better (bar 1: {met(faster > 1)})")
+    return ratio <= CONVOLUTIONS_BAR and faster > 1
 
 
-def seconds_to_first_step(workdir, steps):
-    """Part 2, one start; polls for the first line that it adds to metrics.jsonl."""
+def met(is_met):
+    return "met" if is_met else "MISSED"
+
+
+def seconds_to_first_step(workdir, cache, steps):
+    """One start; polls for the first line that it adds to metrics.jsonl."""
     command = [sys.executable, "-m", "dvdgan_lib.training", EXPERIMENT, "--workdir", workdir, "--steps", str(steps)]
     log = Path(workdir) / "laptop" / EXPERIMENT / "metrics.jsonl"
     lines = lambda: log.read_text().count("\n") if log.exists() else 0  # noqa: E731
     before, began, found = lines(), time.perf_counter(), None
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, cwd=workdir, env=os.environ | {"PYTHONPATH": str(ROOT)}, **quiet) as process:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "DVDGAN_CACHE": cache}
+    with subprocess.Popen(command, cwd=workdir, env=environment, **quiet) as process:
         while process.poll() is None:
             if found is None and lines() > before:
                 found = time.perf_counter() - began
@@ -148,16 +192,23 @@ def seconds_to_first_step(workdir, steps):
 
 
 def start():
-    """Part 2; returns the seconds to the first step of a run that goes on."""
-    with tempfile.TemporaryDirectory() as workdir:
-        print(f"a new run: {seconds_to_first_step(workdir, 1):.1f} s to the first step")
-    with tempfile.TemporaryDirectory() as workdir:
-        print(f"another, compiled before: {seconds_to_first_step(workdir, 1):.1f} s")
-        seconds = seconds_to_first_step(workdir, 2)
-    print(f"started again: {seconds:.1f} s (bar {START_BAR:.0f} s: {'met' if seconds <= START_BAR else 'MISSED'})")
-    return seconds
+    """Prints the seconds to the first step; whether the bars are met."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        runs = [folder / "one", folder / "two", folder / "two"]
+        taken = []
+        for run, steps in zip(runs, (1, 1, 2), strict=True):
+            run.mkdir(exist_ok=True)
+            taken.append(seconds_to_first_step(str(run), str(folder / "cache"), steps))
+    cold, warm, again = taken
+    print(f"cold start to the first step: {cold:.1f} s (bar {COLD_BAR:.0f} s: {met(cold <= COLD_BAR)})")
+    print(f"warm, a new run: {warm:.1f} s (bar {WARM_BAR:.0f} s: {met(warm <= WARM_BAR)}); one that goes on: {again:.1f} s")
+    return cold <= COLD_BAR and warm <= WARM_BAR
 
 
 if __name__ == "__main__":
-    fraction = speed()
-    sys.exit(0 if start() <= START_BAR and fraction >= BAR else 1)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--start", action="store_true", help="how soon a run starts, instead of the step")
+    parser.add_argument("--verbose", action="store_true", help="list the convolutions too, the longest first")
+    args = parser.parse_args()
+    sys.exit(0 if (start() if args.start else speed(args.verbose)) else 1)
