@@ -10,7 +10,6 @@ import logging
 import os
 import platform
 import subprocess
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_of_safetensors
 from safetensors.numpy import save as safetensors_bytes
 
-from dvdgan_lib import experiments
+from dvdgan_lib import experiments, hosts
 from dvdgan_lib.experiments import Experiment
 
 log = logging.getLogger(__name__)
@@ -34,11 +33,40 @@ class CheckpointError(RuntimeError):
     """A checkpoint or model file that is missing, damaged or of another experiment."""
 
 
-def _checksums(state: Any) -> dict[str, int]:
-    """CRC-32 of each array that this process holds whole, by its path: Orbax's files have none of their content."""
-    whole = lambda x: not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated  # noqa: E731
-    leaves = jax.tree_util.tree_leaves_with_path(state)
-    return {jax.tree_util.keystr(path): zlib.crc32(np.asarray(x).tobytes()) for path, x in leaves if whole(x)}
+def _parts_of_checksums(state: Any) -> dict[str, int]:
+    """Of each array, by its path, what this process's pieces add to its checksum: Orbax's files have none of their content.
+
+    The parts of all processes add up, modulo 2**32, to the same number however an array is split over them. It is the sum
+    of the array's words, each times an odd number made from its place, so that no single flipped bit goes unseen.
+    """
+    parts = {}
+    for path, x in jax.tree_util.tree_leaves_with_path(state):
+        if isinstance(x, jax.Array):
+            pieces = [(shard.data, shard.index) for shard in x.addressable_shards if shard.replica_id == 0]
+        else:  # the same in every process
+            pieces = [(np.asarray(x), (slice(None),) * np.ndim(x))] if hosts.is_first() else []
+        parts[jax.tree_util.keystr(path)] = (
+            sum(_sum_of_words(np.asarray(data), i, np.shape(x)) for data, i in pieces) % 2**32
+        )
+    return parts
+
+
+def _sum_of_words(data: np.ndarray, index: tuple[slice, ...], shape: tuple[int, ...]) -> int:
+    """Of the piece at `index` of an array of that shape."""
+    place = np.zeros((), np.uint32)  # in the whole array, of each element; it may wrap around
+    for along, size in zip(index, shape, strict=True):
+        place = place[..., None] * np.uint32(size) + np.arange(*along.indices(size), dtype=np.uint32)
+    kind = np.uint32 if data.itemsize % 4 == 0 else np.uint8
+    words = np.ascontiguousarray(data).reshape(-1).view(kind).reshape(data.size, -1)
+    count = np.uint32(words.shape[1])
+    numbers = (place.reshape(-1, 1) * count + np.arange(count, dtype=np.uint32)) * np.uint32(
+        2 * 2654435761 % 2**32
+    ) + np.uint32(1)
+    return int((words * numbers).sum(dtype=np.uint32))
+
+
+def _total(parts: list[dict[str, int]]) -> dict[str, int]:
+    return {path: sum(part[path] for part in parts) % 2**32 for path in parts[0]}
 
 
 class Checkpoints:
@@ -73,7 +101,8 @@ class Checkpoints:
             next call of `save`, `wait` or `close`. A process killed meanwhile has the checkpoint before.
         """
         self.wait()
-        content = {"state": state, "data": data.get_state(), "checksums": _checksums(state), "versions": versions()}
+        sums = _total(hosts.gather("sums", _parts_of_checksums(state)))
+        content = {"state": state, "data": data.get_state(), "sums": sums, "versions": versions()}
         if not wait and jax.default_backend() == "cpu":
             # A CPU's arrays are not moved to the host, they are there: Orbax would write what the next step overwrites.
             content["state"] = jax.tree.map(lambda x: jnp.copy(x) if isinstance(x, jax.Array) else x, state)
@@ -101,34 +130,51 @@ class Checkpoints:
           data: the loader's iterator.
 
         Returns:
-          (step, state), or None where there is no checkpoint. A damaged one is passed over for the one before, and said.
+          (step, state), or None where there is no checkpoint. A damaged one is passed over for the one before, and said;
+          with many hosts by all of them, where one finds it damaged.
+
+        Raises:
+          CheckpointError: there are checkpoints, but none that can be read.
+          hosts.HostsError: not all hosts see the same checkpoints.
         """
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
         steps = self.steps
+        if any(others != steps for others in hosts.gather("checkpoints", steps)):
+            raise hosts.HostsError(
+                f"Not all hosts see the same checkpoints in {self.folder}: it must be shared by all hosts."
+            )
         for step in reversed(steps):
+            loaded, saved, parts, reason = {}, {}, {}, ""
             try:
-                grains = self.folder / str(step) / "data" / "process_0-of-1.json"  # in the first checkpoints
-                first = grains.exists()
-                wanted = {"state": abstract} if first else {"state": abstract, "data": None}
-                if (self.folder / str(step) / "checksums").exists():  # the first checkpoints had none
-                    wanted["checksums"] = None
-                loaded = self._checkpointer.load_checkpointables(step, wanted)
-                saved = loaded.get("checksums") or {}
-                if wrong := [path for path, crc in _checksums(loaded["state"]).items() if saved.get(path, crc) != crc]:
-                    raise ValueError(f"{wrong[0]} is not what was saved")
-                data.set_state(json.loads(grains.read_text()) if first else loaded["data"])
-                return step, loaded["state"]
+                loaded, saved = self._read(step, abstract, data)
+                parts = _parts_of_checksums(loaded)
             except Exception as error:  # Orbax raises many kinds for damage; each means the same here.
-                reason = str(error).partition("\n")[0][:200]  # of what can be pages
-                log.warning(
-                    "Checkpoint of step %d in %s can't be read (%s); trying the one before.", step, self.folder, reason
-                )
+                reason = str(error).partition("\n")[0][:200] or type(error).__name__  # of what can be pages
+            found = hosts.gather("restored", [reason, parts])
+            reason = next((why for why, _ in found if why), "")
+            if not reason:
+                sums = _total([part for _, part in found])
+                if not (wrong := [path for path, value in sums.items() if saved.get(path, value) != value]):
+                    return step, loaded
+                reason = f"{wrong[0]} is not what was saved"
+            log.warning("Checkpoint of step %d in %s can't be read (%s); trying the one before.", step, self.folder, reason)
         if steps:
             raise CheckpointError(
                 f"None of the checkpoints in {self.folder} (steps {', '.join(map(str, steps))}) can be read: "
                 "move that folder away to train from the start."
             )
         return None
+
+    def _read(self, step: int, abstract: Any, data: Any) -> tuple[Any, dict[str, int]]:
+        """(state, its checksums as saved) of a step; moves `data` to its position."""
+        grains = self.folder / str(step) / "data" / "process_0-of-1.json"  # in the first checkpoints
+        first = grains.exists()
+        wanted = {"state": abstract} if first else {"state": abstract, "data": None}
+        if (self.folder / str(step) / "sums").exists():  # the first checkpoints had none
+            wanted["sums"] = None
+        loaded = self._checkpointer.load_checkpointables(step, wanted)
+        data.set_state(json.loads(grains.read_text()) if first else loaded["data"])
+        return loaded["state"], loaded.get("sums") or {}
 
     def close(self) -> None:
         """Waits for what is under way."""

@@ -110,6 +110,7 @@ class TrainingConfig:
     evaluate_every: int = 0  # steps between measurements of FID, the best of which is kept (`best_model`); 0 is never
     evaluate_clips: int = 256  # how many clips that is of: few, so only for comparing steps of one run
     compute_dtype: str = "float32"  # COMPUTE_DTYPES: of features in G and D; weights, their updates and losses stay float32
+    accumulation: int = 1  # parts of a batch that pass one after another; batch norm has each part's own statistics
     sharding: str = "replicated"  # SHARDINGS: weights, optimizer and EMA whole on every device, or split over all (FSDP)
 
 
@@ -369,6 +370,11 @@ def check(experiment: Experiment) -> Experiment:
         )
     if experiment.training.steps < 1 or experiment.training.batch_size < 1:
         raise UnknownExperimentError("An experiment needs at least one step and one clip a batch.")
+    t = experiment.training
+    if t.accumulation < 1 or t.batch_size % t.accumulation:
+        raise UnknownExperimentError(
+            f"A batch of {t.batch_size} clips can't pass in {t.accumulation} equal parts: accumulation must divide it."
+        )
     return experiment
 
 

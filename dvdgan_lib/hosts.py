@@ -6,9 +6,11 @@ of them at once: whatever a process does between updates that the others must do
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -61,6 +63,8 @@ def connect(coordinator: str | None = None, num_processes: int | None = None, pr
             "--coordinator HOST:PORT and --num-processes, and --process-id 0, 1, ...; or --distributed on a TPU or Slurm."
         ) from error
     if jax.process_count() > 1:
+        if not is_first():
+            _say_why_at_abort()
         _watch = _Watch()
 
 
@@ -74,6 +78,22 @@ def _client() -> Any:
     from jax._src import distributed
 
     return distributed.global_state.client
+
+
+_at_abort: Any = None  # ctypes keeps no reference to what C may call
+
+
+def _say_why_at_abort() -> None:
+    """Where process 0 is gone, JAX prints a page and calls abort(): a sentence and our own exit code come after it.
+
+    In C, since Python's handlers run in the main thread, later than that.
+    """
+    global _at_abort
+    why = "Process 0 is gone, or JAX failed (see above)."
+    _at_abort = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda _: end(why))
+    libc = ctypes.CDLL(None)
+    libc.signal.restype = ctypes.c_void_p
+    libc.signal(signal.SIGABRT, _at_abort)
 
 
 class _Watch:
@@ -164,6 +184,21 @@ def from_first(name: str, value: Any) -> Any:
         _client().key_value_set(key, json.dumps(value))
         return value
     return json.loads(_client().blocking_key_value_get(key, HOURS))
+
+
+def gather(name: str, value: Any) -> list[Any]:
+    """What each process gives, JSON values, in every process, in the order of processes; each waits for all."""
+    count = jax.process_count()
+    if count == 1:
+        return [value]
+    _numbers[name] = _numbers.get(name, 0) + 1
+    key = f"dvdgan/{name}/{_numbers[name]}"
+    _client().key_value_set(f"{key}/{jax.process_index()}", json.dumps(value))
+    given = [json.loads(_client().blocking_key_value_get(f"{key}/{process}", HOURS)) for process in range(count)]
+    # All are in this call, so that nobody still reads what the one before left in the store.
+    if (number := _numbers[name] - 1) > 0:
+        _client().key_value_delete(f"dvdgan/{name}/{number}/{jax.process_index()}")
+    return given
 
 
 def meet(name: str) -> None:

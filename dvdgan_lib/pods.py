@@ -128,7 +128,8 @@ def changed(experiment: Experiment, changes: dict[str, Any]) -> Experiment:
 
 def configuration(experiment: Experiment) -> dict[str, Any]:
     """What a program's shape and cost depend on: the model, the batch, and how both lie on the devices."""
-    training = {name: getattr(experiment.training, name) for name in ("batch_size", "compute_dtype", "sharding")}
+    names = ("batch_size", "compute_dtype", "sharding", "accumulation")
+    training = {name: getattr(experiment.training, name) for name in names}
     return json.loads(json.dumps(dataclasses.asdict(experiment.model) | training))
 
 
@@ -152,7 +153,7 @@ def compile_for(experiment: Experiment, topology: str) -> dict[str, Any]:
     for changes in ({}, *(step for step in LADDER if changed(experiment, step) != experiment)):
         tried = changed(experiment, changes)
         with devices.compiling_for("tpu"):
-            both = Updates(tried, devices.mesh(tried.training.batch_size, there))
+            both = Updates(tried, devices.mesh(tried.training.batch_size // tried.training.accumulation, there))
             updates = {}
             for which, lower in (("d", both.lower_d), ("g", both.lower_g)):
                 updates[which] = _compile(lower(), device)
@@ -228,7 +229,8 @@ def is_kept(name: str, preset: str, topology: str, folder: Path = TABLE) -> bool
     if not file.exists() or name == SAMPLING:
         return file.exists()
     # What a field says that a row lacks was so before there was the field.
-    kept = dataclasses.asdict(experiments.ModelConfig()) | json.loads(file.read_text())["configuration"]
+    before = dataclasses.asdict(experiments.ModelConfig()) | dataclasses.asdict(experiments.TrainingConfig())
+    kept = before | json.loads(file.read_text())["configuration"]
     return all(kept[field] == value for field, value in configuration(experiments.get(name, preset)).items())
 
 

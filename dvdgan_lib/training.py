@@ -128,7 +128,7 @@ def train(
         model = dataclasses.replace(experiment.model, num_classes=len(source.class_names))
         experiment = dataclasses.replace(experiment, model=model)  # a folder says itself how many classes it has
     t = experiment.training
-    used = devices.mesh(t.batch_size).size
+    used = devices.mesh(t.batch_size // t.accumulation).size
     folder = run_folder(experiment, workdir, seed)
     folder.mkdir(parents=True, exist_ok=True)
     replicas = used if experiment.data.shuffling == "independent" else 1
@@ -156,10 +156,6 @@ def train(
         else:
             start, state = 0, updates.init(np.uint32(seed))
         compiling.result()
-    if (first := hosts.from_first("start", start)) != start:
-        raise hosts.HostsError(
-            f"Process 0 goes on from step {first} and this one from step {start}: {folder} must be shared by all hosts."
-        )
     hosts.meet("compiled")
     logged, watch, votes = MetricsLog(folder, start), health.Health(), hosts.Votes()
     best = BestModel(folder, source, t.evaluate_clips, seed, distance)

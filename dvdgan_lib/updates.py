@@ -7,9 +7,11 @@ Data parallel: the batch is split over the devices of a mesh, the state is the s
 the batch starts out (the clips that are fed, the latents that are drawn), the all-reduces of batch norm and of the gradients
 among it: what is computed doesn't depend on the number of devices.
 
-Two options for pods, by configuration (`TrainingConfig`): with `sharding = "sharded"` each device keeps its piece of the
+Options for pods, by configuration (`TrainingConfig`): with `sharding = "sharded"` each device keeps its piece of the
 weights, Adam's moments and the average, and an update gathers the weights once, after spectral norm; with `compute_dtype =
-"bfloat16"` G and D work on bfloat16 copies of float32 weights.
+"bfloat16"` G and D work on bfloat16 copies of float32 weights; with `accumulation = n` the gradient of a batch is the mean
+of those of its n parts, made one after another in a part's memory. Losses and gradients stay what they were but for one
+thing: G's batch norm has the statistics of a part, as if the batch were that much smaller.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dvdgan_lib import devices
 from dvdgan_lib.discriminators import DualDiscriminator
@@ -79,7 +81,7 @@ class Updates:
         self.g_optimizer, self.d_optimizer = adam(t.g_learning_rate), adam(t.d_learning_rate)
         # A smoke run takes four steps: there the compiler's time is what counts, not that of its programs.
         options = {"xla_backend_optimization_level": 0} if experiment.preset == "smoke" else None
-        mesh = mesh or devices.mesh(t.batch_size)
+        mesh = mesh or devices.mesh(t.batch_size // t.accumulation)
         self.split, self.replicated = devices.batch_sharding(mesh), devices.replicated(mesh)
         self._gather = None
         where: Any = self.replicated  # of the state's leaves: one for all, or each its own
@@ -186,6 +188,40 @@ class Updates:
         made = self._features(made)
         return made if conditioning is None else jnp.concatenate([conditioning, made], axis=1)
 
+    def _differentiate(
+        self, loss: Callable[..., tuple[jax.Array, tuple]], params: Params, batch: tuple, key: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array], Any, Params]:
+        """Value and gradient of a mean over the batch, its parts one after another where there are several.
+
+        Args:
+          loss: (params, a part of the batch, a key of its own) -> (value, (new vectors, scores [B] in any pytree)).
+          params: to differentiate for.
+          batch: pytree of arrays [B, ...].
+          key: of the random draws in `loss`.
+
+        Returns:
+          (value, vectors, scores of the whole batch, gradient). The vectors don't depend on the part.
+        """
+        differentiate, n = jax.value_and_grad(loss, has_aux=True), self.experiment.training.accumulation
+        if n == 1:
+            (value, (vectors, scores)), gradient = differentiate(params, batch, key)
+            return value, vectors, scores, gradient
+        # Every n-th clip makes a part, so that each device has as many of every part.
+        where = NamedSharding(self.split.mesh, PartitionSpec(None, *self.split.spec))
+
+        def split(x: jax.Array) -> jax.Array:
+            return jax.lax.with_sharding_constraint(jnp.moveaxis(x.reshape(-1, n, *x.shape[1:]), 1, 0), where)
+
+        def add(total: Params, part: tuple) -> tuple[Params, tuple]:
+            result, gradient = differentiate(params, *part)
+            return jax.tree.map(jnp.add, total, gradient), result
+
+        parts = (jax.tree.map(split, batch), jax.random.split(key, n))
+        total, (values, (vectors, scores)) = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, params), parts)
+        first = jax.tree.map(lambda x: x[0], vectors)
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), scores)
+        return values.mean(), first, flat, jax.tree.map(lambda g: g / n, total)
+
     def _update_d(
         self, state: State, video: jax.Array, labels: jax.Array, update: jax.typing.ArrayLike
     ) -> tuple[State, dict[str, jax.Array]]:
@@ -206,21 +242,24 @@ class Updates:
         if c := self.experiment.model.conditioning_frames:
             conditioning, labels = real[:, :c], jnp.zeros_like(labels)
         g_params, _ = spectral_normalize(state.g_params, state.g_vectors, update=False)
-        fake = self._fake(self._weights(g_params), latents, fake_labels, conditioning)
-        # One pass over real and fake together: D has no batch statistics, so that the scores are the same. They alternate,
-        # so that each clip stays on its device.
-        alternate = lambda a, b: jnp.stack([a, b], 1).reshape(-1, *a.shape[1:])  # noqa: E731
-        both = alternate(real, jax.lax.stop_gradient(fake))
-        both_labels = alternate(labels, fake_labels)
+        g_weights = self._weights(g_params)
 
-        def loss(d_params: Params) -> tuple[jax.Array, tuple]:
+        def loss(d_params: Params, part: tuple, key: jax.Array) -> tuple[jax.Array, tuple]:
+            real, labels, latents, fake_labels, conditioning = part
+            fake = self._fake(g_weights, latents, fake_labels, conditioning)
+            # One pass over real and fake together: D has no batch statistics, so that the scores are the same. They
+            # alternate, so that each clip stays on its device.
+            alternate = lambda a, b: jnp.stack([a, b], 1).reshape(-1, *a.shape[1:])  # noqa: E731
+            both = alternate(real, jax.lax.stop_gradient(fake))
+            both_labels = alternate(labels, fake_labels)
             normalized, vectors = spectral_normalize(d_params, state.d_vectors, update=True)
-            scores = self.discriminator.apply({"params": self._weights(normalized)}, both, both_labels, d_key)
+            scores = self.discriminator.apply({"params": self._weights(normalized)}, both, both_labels, key)
             on_real = {d: s[0::2] for d, s in scores.items()}
             on_fake = {d: s[1::2] for d, s in scores.items()}
-            return discriminator_loss(on_real, on_fake), (vectors, on_real, on_fake)
+            return discriminator_loss(on_real, on_fake), (vectors, (on_real, on_fake))
 
-        (value, (vectors, on_real, on_fake)), gradient = jax.value_and_grad(loss, has_aux=True)(state.d_params)
+        batch = (real, labels, latents, fake_labels, conditioning)
+        value, vectors, (on_real, on_fake), gradient = self._differentiate(loss, state.d_params, batch, d_key)
         change, d_opt = self.d_optimizer.update(gradient, state.d_opt)
         metrics = {
             "d_loss": value,
@@ -251,12 +290,14 @@ class Updates:
         d_params = self._weights(d_params)
         conditioning = None if given is None else self._features(from_pixels(given))
 
-        def loss(g_params: Params) -> tuple[jax.Array, dict[str, jax.Array]]:
+        def loss(g_params: Params, part: tuple, key: jax.Array) -> tuple[jax.Array, tuple]:
+            latents, labels, conditioning = part
             normalized, vectors = spectral_normalize(g_params, state.g_vectors, update=True)
             fake = self._fake(self._weights(normalized), latents, labels, conditioning)
-            return generator_loss(self.discriminator.apply({"params": d_params}, fake, labels, d_key)), vectors
+            return generator_loss(self.discriminator.apply({"params": d_params}, fake, labels, key)), (vectors, ())
 
-        (value, vectors), gradient = jax.value_and_grad(loss, has_aux=True)(state.g_params)
+        batch = (latents, labels, conditioning)
+        value, vectors, _, gradient = self._differentiate(loss, state.g_params, batch, d_key)
         change, g_opt = self.g_optimizer.update(gradient, state.g_opt)
         g_params = optax.apply_updates(state.g_params, change)
         step = state.step + 1

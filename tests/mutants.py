@@ -635,8 +635,8 @@ UPDATES = [
     Mutant(
         "G is used without spectral norm in D's step",
         "updates.py",
-        "fake = self._fake(self._weights(g_params), latents, fake_labels, conditioning)",
-        "fake = self._fake(self._weights(state.g_params), latents, fake_labels, conditioning)",
+        "g_weights = self._weights(g_params)",
+        "g_weights = self._weights(state.g_params)",
         ("test_updates.py::test_sigma_is_of_the_new_u_in_the_own_step_and_of_u_as_it_is_in_the_others",),
     ),
     Mutant(
@@ -663,8 +663,8 @@ UPDATES = [
     Mutant(
         "G is judged under other labels than its own",
         "updates.py",
-        '{"params": d_params}, fake, labels, d_key',
-        '{"params": d_params}, fake, labels[::-1], d_key',
+        '{"params": d_params}, fake, labels, key',
+        '{"params": d_params}, fake, labels[::-1], key',
         ("test_updates.py::test_g_is_judged_under_the_labels_it_was_given",),
     ),
     Mutant(

@@ -13,7 +13,7 @@ from etils import epath
 from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 
-from dvdgan_lib import data, devices, discriminators, layers, training
+from dvdgan_lib import data, devices, discriminators, experiments, layers, training
 from dvdgan_lib.checkpoints import CheckpointError
 from dvdgan_lib.discriminators import DualDiscriminator
 from dvdgan_lib.run_record import check_configuration
@@ -221,6 +221,25 @@ def test_number_of_devices_and_pieces_of_weights_change_nothing(float64, monkeyp
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), found[0], other)
 
 
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(float64, tiny, batch):
+    """Where nothing sees the batch (no batch norm, all frames shown to D_S), parts one after another change nothing."""
+    model = dataclasses.replace(tiny.model, norm="none", num_frames=2, k=2)
+    video, labels = batch
+    found = []
+    for parts in (1, 2):
+        updates = Updates(with_options(dataclasses.replace(tiny, model=model), accumulation=parts))
+        state = jax.tree.map(lambda x: x.astype(np.float64) if x.dtype == np.float32 else x, updates.init(0))
+        state, d_metrics = updates.update_d(state, video[:, :2], labels, 0)
+        state, g_metrics = updates.update_g(state)
+        found.append(jax.device_get((state, d_metrics | g_metrics)))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), *found)
+
+
+def test_parts_of_a_batch_must_be_equal(tiny):
+    with pytest.raises(experiments.UnknownExperimentError, match="accumulation must divide it"):
+        experiments.check(with_options(tiny, accumulation=3))
+
+
 def test_bfloat16_features_give_nearly_the_same_gradients_to_float32_weights(tiny, tiny_state, after_d, update_g, batch):
     """With b1 = 0 Adam's first moment is the gradient."""
     updates = Updates(with_options(tiny, compute_dtype="bfloat16"))
@@ -247,7 +266,7 @@ def test_runs_from_before_the_options_go_on_as_they_were(tiny, tmp_path):
     check_configuration(epath.Path(tmp_path), tiny, 0, 1)
     file = tmp_path / "experiment.json"
     record = json.loads(file.read_text())
-    for name in ("compute_dtype", "sharding"):
+    for name in ("compute_dtype", "sharding", "accumulation"):
         del record["experiment"]["training"][name]
     file.write_text(json.dumps(record))
     check_configuration(epath.Path(tmp_path), tiny, 0, 1)
