@@ -20,16 +20,17 @@ from etils import epath
 from jax.sharding import NamedSharding
 
 from dvdgan_lib import data, hosts
-from dvdgan_lib.checkpoints import Checkpoints, TrainedGenerator, export, write_atomically
+from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, TrainedGenerator, export, write_atomically
+from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.layers import spectral_normalize
 from dvdgan_lib.sampling import draw, generate, standing_statistics
 from dvdgan_lib.updates import State, Updates
 
 log = logging.getLogger(__name__)
 
-Distance = Callable[
-    [np.ndarray, np.ndarray], Any
-]  # (real, fake), uint8 [N, T, H, W, 3] -> a float with a str that says of what
+# (real, fake), uint8 [N, T, H, W, 3], the real ones the same each time -> (FID, Inception Score), each a float with a str
+# that says of what.
+Measure = Callable[[np.ndarray, np.ndarray], tuple[Any, Any]]
 
 
 @functools.lru_cache
@@ -74,18 +75,40 @@ def sample_sheet(
     return videos[:, m.conditioning_frames :]
 
 
-def _fid(real: np.ndarray, fake: np.ndarray) -> Any:
-    from dvdgan_lib import metrics
+def measure_of(experiment: Experiment, workdir: epath.PathLike) -> Measure:
+    """What a run is measured by on its schedule (`training.evaluate_by`).
 
-    return metrics.frechet_inception_distance(real, fake)
+    Raises:
+      CheckpointError: by the stand-in's classifier where there is none.
+    """
+    from dvdgan_lib import metrics  # here, because it brings SciPy and more: seconds before the first step
+
+    classifier = None
+    if experiment.training.evaluate_by == "stand-in classifier":
+        classifier = metrics.find_classifier(experiment, workdir)
+        if classifier is None:
+            raise CheckpointError(
+                f"{experiment.name} is to be measured by a classifier of {experiment.data.name} with "
+                f"{experiment.model.num_classes} classes, and there is none: notebooks/04_classifier trains one."
+            )
+    seen_real: list[metrics.I3DFeatures] = []  # computed once: half of the work
+
+    def by_i3d(real: np.ndarray, fake: np.ndarray) -> tuple[Any, Any]:
+        seen_real[:] = seen_real or [metrics.features(real)]
+        seen = metrics.features(fake)
+        return metrics.frechet_inception_distance(seen_real[0], seen), metrics.inception_score(seen)
+
+    def by_classifier(real: np.ndarray, fake: np.ndarray) -> tuple[Any, Any]:
+        fid = metrics.stand_in_frechet_distance(real, fake, classifier)
+        return fid, metrics.stand_in_inception_score(fake, classifier)
+
+    return by_i3d if classifier is None else by_classifier
 
 
 class BestModel:
     """best/ of a run: model.safetensors with its card, checkpoints/ and best.json of the lowest FID so far."""
 
-    def __init__(
-        self, folder: epath.Path, source: data.VideoSource, clips: int, seed: int, distance: Distance | None = None
-    ):
+    def __init__(self, folder: epath.Path, source: data.VideoSource, clips: int, seed: int, measure: Measure | None):
         """Goes on from what best/ holds.
 
         Args:
@@ -93,16 +116,16 @@ class BestModel:
           source: training clips, the real side.
           clips: N of each side.
           seed: of the samples, the same each time.
-          distance: None is FID by I3D.
+          measure: see `measure_of`; None where nothing will be measured.
         """
         self.folder, self.source, self.clips, self.seed = folder / "best", source, clips, seed
-        self.distance = distance or _fid
+        self._measure = measure
         self._real: np.ndarray | None = None
         self._checkpoints: Checkpoints | None = None
         record = self.folder / "best.json"
         self.best = json.loads(record.read_text())["fid"] if record.exists() else float("inf")
 
-    def measure(self, step: int, generator: TrainedGenerator, state: Any, position: Any) -> float:
+    def measure(self, step: int, generator: TrainedGenerator, state: Any, position: Any) -> dict[str, float]:
         """Measures a step's model, and keeps it where it is the best so far.
 
         Args:
@@ -112,7 +135,7 @@ class BestModel:
           position: the loader's iterator.
 
         Returns:
-          FID of few clips, the same in every process.
+          FID and Inception Score of few clips by their names in metrics.jsonl, the same in every process.
         """
         m, n = generator.experiment.model, min(self.clips, len(self.source))
         if self._real is None:
@@ -120,11 +143,11 @@ class BestModel:
         latents, labels = draw(m, n, 1.0, (self.seed, 4))
         given = self._real[:, : m.conditioning_frames] if m.conditioning_frames else None
         fake = generate(generator, latents, labels, conditioning=given, progress=False)
-        value, text = 0.0, ""
+        value, score, text = 0.0, 0.0, ""
         if hosts.is_first():
-            measured = self.distance(self._real, fake)
-            value, text = float(measured), str(measured)
-        value, text = hosts.from_first("fid", [value, text])
+            fid, inception_score = self._measure(self._real, fake)
+            value, score, text = float(fid), float(inception_score), str(fid)
+        value, score, text = hosts.from_first("fid", [value, score, text])
         if value < self.best:
             self.best = value
             log.info("Best so far, at step %d: %s; kept in %s.", step, text, self.folder)
@@ -139,7 +162,7 @@ class BestModel:
                 write_atomically(
                     self.folder / "best.json", json.dumps({"step": step, "fid": value, "of": text, "note": few})
                 )
-        return value
+        return {"fid_of_few_clips": value, "inception_score_of_few_clips": score}
 
     def close(self) -> None:
         """Ends what the checkpoints have under way."""

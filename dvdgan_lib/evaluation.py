@@ -152,7 +152,7 @@ def evaluate(
       baselines: which of `baselines.BASELINES` to measure too, each another N clips.
       port_clips: on so many of the clips also FVD as other implementations compute it; 0 for none.
       classifier: of the stand-in, for the class accuracy and an Inception Score that mean something there
-        (`trained_models.find_classifier`).
+        (`metrics.find_classifier`).
 
     Returns:
       {"samples": {metric: {"value", "text", ...}}, the same for each baseline, "by_number" and "ports" (see the functions of

@@ -22,6 +22,7 @@ ATTENTIONS = ("none", "separable", "full")
 SHUFFLINGS = ("independent", "disjoint")
 COMPUTE_DTYPES = ("float32", "bfloat16")
 SHARDINGS = ("replicated", "sharded")
+EVALUATE_BY = ("I3D", "stand-in classifier")
 
 # Appendix B.2 prints the widths for 64 and 128; 256 and the small sizes continue them (paper.ASSUMPTIONS "widths").
 G_WIDTHS = {
@@ -108,6 +109,7 @@ class TrainingConfig:
     sample_every: int = 1_000  # steps between sample sheets
     log_every: int = 10  # steps between lines of metrics.jsonl
     evaluate_every: int = 0  # steps between measurements of FID, the best of which is kept (`best_model`); 0 is never
+    evaluate_by: str = "I3D"  # EVALUATE_BY: whose features and probabilities
     evaluate_clips: int = 256  # how many clips that is of: few, so only for comparing steps of one run
     compute_dtype: str = "float32"  # COMPUTE_DTYPES: of features in G and D; weights, their updates and losses stay float32
     accumulation: int = 1  # parts of a batch that pass one after another; batch norm has each part's own statistics
@@ -350,6 +352,7 @@ def check(experiment: Experiment) -> Experiment:
         ("shuffling", experiment.data.shuffling, SHUFFLINGS),
         ("compute_dtype", experiment.training.compute_dtype, COMPUTE_DTYPES),
         ("sharding", experiment.training.sharding, SHARDINGS),
+        ("evaluate_by", experiment.training.evaluate_by, EVALUATE_BY),
     ):
         if chosen not in there:
             raise UnknownExperimentError(f"{what} = {chosen!r} does not exist; there are {', '.join(there)}.")

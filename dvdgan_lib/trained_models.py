@@ -7,7 +7,7 @@ from pathlib import Path
 
 from etils import epath
 
-from dvdgan_lib import experiments, metrics, training
+from dvdgan_lib import experiments, training
 from dvdgan_lib.checkpoints import TrainedGenerator, load_generator
 
 
@@ -39,19 +39,6 @@ def find(
     own = training.run_folder(experiment, workdir, seed) / "model.safetensors"
     shipped = Path("pretrained") / experiments.seeded_name(experiment, seed) / "model.safetensors"
     return load_generator(shipped if preset == "laptop" and not own.exists() and shipped.exists() else own)
-
-
-def find_classifier(experiment: experiments.Experiment, workdir: epath.PathLike) -> metrics.StandInClassifier | None:
-    """The classifier of the stand-in that a run learns, trained in workdir by 04_classifier or shipped in pretrained/.
-
-    None where there is none: no stand-in, one class only, or as many classes as it doesn't know.
-    """
-    name = f"classifier_{experiment.data.name}"
-    for folder in (epath.Path(workdir) / experiment.preset / name, epath.Path("pretrained") / name):
-        if (folder / "model.safetensors").exists():
-            classifier = metrics.load_classifier(folder)
-            return classifier if len(classifier.class_names) == experiment.model.num_classes else None
-    return None
 
 
 def record_folders(generator: TrainedGenerator, workdir: epath.PathLike, seed: int = 0) -> list[epath.Path]:

@@ -26,7 +26,7 @@ from etils import epath
 from tqdm.auto import tqdm
 
 from dvdgan_lib import data, devices, experiments, health, hosts
-from dvdgan_lib.best_model import BestModel, Distance, averaged_generator, sample_sheet
+from dvdgan_lib.best_model import BestModel, Measure, averaged_generator, measure_of, sample_sheet
 from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, export
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.health import TrainingDivergedError
@@ -92,7 +92,7 @@ def train(
     allow_cpu: bool = False,
     data_processes: int = 0,
     progress: bool = True,
-    distance: Distance | None = None,
+    measure: Measure | None = None,
 ) -> epath.Path:
     """Trains, or goes on training, one experiment.
 
@@ -107,7 +107,7 @@ def train(
       allow_cpu: train `colab` and `paper` even on a CPU.
       data_processes: make batches in that many processes instead of in threads, see `data.batches`.
       progress: show a bar with the losses and the time left.
-      distance: what the best model is chosen by, every `evaluate_every` steps; None is FID by I3D.
+      measure: what is measured every `evaluate_every` steps; None is what `evaluate_by` names.
 
     Returns:
       The path of model.safetensors.
@@ -158,7 +158,9 @@ def train(
         compiling.result()
     hosts.meet("compiled")
     logged, watch, votes = MetricsLog(folder, start), health.Health(), hosts.Votes()
-    best = BestModel(folder, source, t.evaluate_clips, seed, distance)
+    if t.evaluate_every:
+        measure = measure or measure_of(experiment, workdir)
+    best = BestModel(folder, source, t.evaluate_clips, seed, measure)
     card = {
         "command": f"python -m dvdgan_lib.training {experiment.name} --preset {experiment.preset} "
         f"--seed {seed} --steps {t.steps}",
@@ -216,7 +218,7 @@ def train(
                     if warning := watch.check_diversity(values["sample_diversity"]):
                         log.warning("%s: %s", experiment.name, warning)
                 if measure_due:
-                    values["fid_of_few_clips"] = best.measure(step, generator, state, batches)
+                    values |= best.measure(step, generator, state, batches)
                 times = (pace, t.batch_size / pace, (t.steps - step) * pace / 3600)
                 logged.write(step, values | dict(zip(TIMES, times, strict=True)))
                 # Sheets and measurements are not what a step takes.

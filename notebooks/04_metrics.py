@@ -50,7 +50,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from dvdgan_lib import baselines as anchors
-from dvdgan_lib import devices, evaluation, experiments, plots, trained_models, training
+from dvdgan_lib import devices, evaluation, experiments, metrics, plots, trained_models, training
 from dvdgan_lib.metrics import weights
 from dvdgan_lib.metrics.frechet import frechet_distance
 from dvdgan_lib.metrics.inception_score import inception_score_of
@@ -124,7 +124,7 @@ for words, probabilities in {
 # %%
 cache = f"{workdir}/cache/features"
 names = [name.strip() for name in baselines.split(",") if name.strip()]
-classifier = trained_models.find_classifier(generator.experiment, workdir)
+classifier = metrics.find_classifier(generator.experiment, workdir)
 result = evaluation.evaluate(
     generator,
     cache,

@@ -46,7 +46,7 @@ models = {}  # experiment: path of its model; those not named are looked for in 
 import numpy as np
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import devices, evaluation, paper, plots, protocols, sampling, trained_models, training
+from dvdgan_lib import devices, evaluation, metrics, paper, plots, protocols, sampling, trained_models, training
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
@@ -55,7 +55,7 @@ generator = trained_models.find(experiment, preset, workdir, models)
 folders = trained_models.record_folders(generator, workdir)
 record = None if again else evaluation.find_record("truncation", generator, folders)
 if record is None:
-    classifier = trained_models.find_classifier(generator.experiment, workdir)
+    classifier = metrics.find_classifier(generator.experiment, workdir)
     sigmas = (0.5, 1.0) if preset == "smoke" else protocols.SIGMAS
     cache = f"{workdir}/cache/features"
     record = protocols.evaluate_truncation(generator, cache, classifier, num_clips or None, sigmas, seed)

@@ -20,7 +20,9 @@ from dvdgan_lib.metrics.stand_in_classifier import (
     StandInClassifier,
     StandInScoreResult,
     class_accuracy,
+    find_classifier,
     load_classifier,
+    stand_in_frechet_distance,
     stand_in_inception_score,
 )
 from dvdgan_lib.metrics.weights import WeightsError
@@ -45,12 +47,14 @@ __all__ = [
     "diversity_within_classes",
     "features",
     "features_cached",
+    "find_classifier",
     "frechet_inception_distance",
     "frechet_video_distance",
     "inception_score",
     "kernel_video_distance",
     "load_classifier",
     "real_statistics",
+    "stand_in_frechet_distance",
     "stand_in_inception_score",
     "statistics_of",
 ]

@@ -23,15 +23,17 @@ from safetensors.numpy import save as safetensors_bytes
 from tqdm.auto import tqdm
 
 from dvdgan_lib.checkpoints import CheckpointError, write_atomically
-from dvdgan_lib.metrics.frechet import SMALL_SAMPLE
+from dvdgan_lib.experiments import Experiment
+from dvdgan_lib.metrics.frechet import SMALL_SAMPLE, FrechetResult, frechet_distance
 from dvdgan_lib.metrics.inception_score import inception_score_of
+from dvdgan_lib.metrics.moments import Moments
 from dvdgan_lib.metrics.stand_in_network import RESOLUTION, ClassifierNet, to_network
 
 MIN_FRAMES = 2  # one frame shows no action
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _logits(net: ClassifierNet, params: Mapping, x: jax.Array) -> jax.Array:
+def _seen(net: ClassifierNet, params: Mapping, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return net.apply({"params": params}, x)
 
 
@@ -71,18 +73,26 @@ class StandInClassifier:
         Raises:
           ValueError: other shapes or dtypes; one sentence.
         """
+        logits = self._run(videos, batch_frames, progress)[0]
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+    def features(self, videos: np.ndarray, batch_frames: int = 768, progress: bool = True) -> np.ndarray:
+        """What the last layer sees, float64 [N, 192]; arguments and errors as in `probabilities`."""
+        return self._run(videos, batch_frames, progress)[1]
+
+    def _run(self, videos: np.ndarray, batch_frames: int, progress: bool) -> tuple[np.ndarray, np.ndarray]:
         _check_videos(videos)
         size = min(len(videos), max(1, batch_frames // videos.shape[1]))
-        net, params, logits = ClassifierNet(len(self.class_names)), jax.device_put(self.params), []
+        net, params, seen = ClassifierNet(len(self.class_names)), jax.device_put(self.params), []
         starts = range(0, len(videos), size)
         for i in tqdm(
             starts, desc="stand-in classifier", unit="batch", disable=not progress or len(starts) < 2, leave=False
         ):
             index = np.minimum(np.arange(i, i + size), len(videos) - 1)  # filled up, so that one program serves all
-            logits.append(np.asarray(_logits(net, params, to_network(videos[index])), np.float64))
-        logits = np.concatenate(logits)[: len(videos)]
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+            seen.append([np.asarray(x, np.float64) for x in _seen(net, params, to_network(videos[index]))])
+        logits, features = (np.concatenate(parts)[: len(videos)] for parts in zip(*seen, strict=True))
+        return logits, features
 
     def describe(self, num_frames: int, resolution: int) -> str:
         """What the classifier is, and how often it is right on held-out real clips of that size."""
@@ -188,6 +198,30 @@ def stand_in_inception_score(videos: np.ndarray, classifier: StandInClassifier, 
     )
 
 
+def stand_in_frechet_distance(real: np.ndarray, fake: np.ndarray, classifier: StandInClassifier) -> FrechetResult:
+    """A Fréchet distance of the stand-in classifier's features: cheap beside I3D's, and never to stand beside the paper's.
+
+    Args:
+      real: uint8 [N, T, H, H, 3].
+      fake: uint8 [M, T, H, H, 3].
+      classifier: from `load_classifier`.
+
+    Raises:
+      ValueError: other shapes or dtypes, or fewer than two videos; one sentence.
+    """
+    moments = [Moments.of(classifier.features(videos)) for videos in (real, fake)]
+    (mean_1, covariance_1), (mean_2, covariance_2) = ((m.mean, m.covariance()) for m in moments)
+    return FrechetResult(
+        name=f"FID (stand-in classifier, {len(classifier.class_names)} classes)",
+        value=frechet_distance(mean_1, covariance_1, mean_2, covariance_2),
+        num_real=len(real),
+        num_fake=len(fake),
+        network=classifier.describe(*fake.shape[1:3]),
+        features=f"{len(mean_1)} pooled ones",
+        protocol=f"{_protocol(fake)}, covariance over N - 1",
+    )
+
+
 def class_accuracy(videos: np.ndarray, labels: np.ndarray | Sequence[int], classifier: StandInClassifier) -> AccuracyResult:
     """Share of videos whose most probable class is their label.
 
@@ -256,3 +290,16 @@ def load_classifier(path: epath.PathLike) -> StandInClassifier:
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{file} is not a stand-in classifier of this library, or it is damaged: {error}.") from error
     return StandInClassifier(params, names, card)
+
+
+def find_classifier(experiment: Experiment, workdir: epath.PathLike) -> StandInClassifier | None:
+    """The classifier of the stand-in that a run learns, trained in workdir by 04_classifier or shipped in pretrained/.
+
+    None where there is none: no stand-in, one class only, or as many classes as it doesn't know.
+    """
+    name = f"classifier_{experiment.data.name}"
+    for folder in (epath.Path(workdir) / experiment.preset / name, epath.Path("pretrained") / name):
+        if (folder / "model.safetensors").exists():
+            classifier = load_classifier(folder)
+            return classifier if len(classifier.class_names) == experiment.model.num_classes else None
+    return None

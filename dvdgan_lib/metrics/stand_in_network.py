@@ -39,8 +39,8 @@ class ClassifierNet(nn.Module):
     num_classes: int
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """X float [B, T, RESOLUTION, RESOLUTION, 3] in [-1, 1] -> logits float [B, num_classes]."""
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """X float [B, T, RESOLUTION, RESOLUTION, 3] in [-1, 1] -> logits [B, num_classes], features [B, 192]; float."""
         # Beside each frame its difference from the clip's mean: what moves, without the background.
         x = jnp.concatenate([x, x - x.mean(axis=1, keepdims=True)], axis=-1)
         b, t, h, w, c = x.shape
@@ -52,7 +52,7 @@ class ClassifierNet(nn.Module):
         x = _Block(96, time_stride=2, name="block_3")(x)
         x = _Block(96, name="block_4")(x)
         pooled = jnp.concatenate([x.mean(axis=(1, 2, 3)), x.max(axis=(1, 2, 3))], axis=-1)
-        return nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros, name="classes")(pooled)
+        return nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros, name="classes")(pooled), pooled
 
 
 @jax.jit

@@ -55,7 +55,7 @@ def turn_colours(key: jax.Array, x: jax.Array) -> jax.Array:
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
 def _update(net: ClassifierNet, steps: int, params: dict, optimiser: Any, x: jax.Array, labels: jax.Array, key: jax.Array):
     def objective(params: dict) -> tuple[jax.Array, jax.Array]:
-        logits = net.apply({"params": params}, turn_colours(key, x))
+        logits, _ = net.apply({"params": params}, turn_colours(key, x))
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         return loss, (logits.argmax(axis=-1) == labels).mean()
 
@@ -132,7 +132,7 @@ def train_classifier(
         for _ in range(CALIBRATION_BATCHES):
             for stream in streams:
                 batch = next(stream)
-                logits.append(np.asarray(net.apply({"params": params}, to_network(batch["video"]))))
+                logits.append(np.asarray(net.apply({"params": params}, to_network(batch["video"]))[0]))
                 labels.append(batch["label"])
         params = calibrated(jax.device_get(params), np.concatenate(logits), np.concatenate(labels))
     finally:

