@@ -205,7 +205,7 @@ def test_damaged_newest_is_passed_over_said_and_replaced(run, damage, caplog):
 def test_a_checkpoint_without_checksums_is_read_as_it_is(run):
     """The first ones had none."""
     folder, following = run
-    shutil.rmtree(folder / "4" / "checksums")
+    shutil.rmtree(folder / "4" / "sums")
     assert_restored(folder, 4, following)
 
 
