@@ -104,13 +104,13 @@ def largest(tree):
 
 
 @pytest.mark.parametrize(("count", "devices"), [(2, 2), (4, 1)])
-def test_weights_and_statistics_are_those_of_one_process(alone, shared, start, count, devices, tmp_path):
+def test_weights_and_statistics_are_those_of_one_process(request, shared, start, count, devices, tmp_path):
     pickled, result = tmp_path / "experiment", tmp_path / "result"
     pickled.write_bytes(pickle.dumps((shared, start)))
     with processes(count, "numbers", pickled, result, devices=devices) as running:
+        gradients, after = request.getfixturevalue("alone")  # at the same time
         for code, _, err in finish(running):
             assert code == 0, err
-    gradients, after = alone
     assert jax.tree.leaves(after["state"].g_params)[0].dtype == np.float64
     assert largest_difference(after["state"].g_params, start.g_params) > 1e-4, "it has learned"
     assert after["standing"], "batch norm has statistics"
@@ -186,7 +186,7 @@ def test_a_lost_process_ends_the_other_and_a_restart_goes_on(shared, tmp_path):
     stopped = steps_saved(folder)[-1]
 
     # One bit of the newest checkpoint changes: all hosts find that, wherever the piece lies, and take the one before.
-    files = (file for file in (folder / "checkpoints" / str(stopped) / "state").rglob("*") if file.is_file())
+    files = (file for file in Path(folder, "checkpoints", str(stopped), "state").rglob("*") if file.is_file())
     file = max(files, key=lambda file: file.stat().st_size)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0x10
@@ -238,7 +238,8 @@ def test_a_launcher_starts_the_batchs_training_on_every_host(shared, repository,
     monkeypatch.delenv("PYTHONPATH")
     process = make(repository, "figure_04", "PRESET=smoke", f"LAUNCHER={sys.executable} launcher.py")
     output, _ = process.communicate(timeout=400)
-    said = (repository / "runs/smoke" / NAME / "train.log").read_text()
+    log = repository / "runs/smoke" / NAME / "train.log"
+    said = log.read_text() if log.exists() else ""
     assert process.returncode == 0, output + said
     assert said.count("model.safetensors\n") == 2, "each process says where it is"
     assert load_generator(repository / "runs/smoke" / NAME).card["device"].startswith("2 x ")
