@@ -134,6 +134,9 @@ result = evaluation.evaluate(
     port_clips=port_clips,
     classifier=classifier,
 )
+chosen = {"experiment": experiment, "seed": seed, "num_clips": num_clips, "baselines": baselines, "port_clips": port_clips}
+said = " ".join(f"-p {key} {value}" for key, value in ({"preset": preset} | chosen).items() if value)
+result["command"] = f"papermill notebooks/04_metrics.ipynb {said}"
 evaluation.save_evaluation(result, folder / "evaluation.json")
 groups = ["samples", *names]
 for group in groups:

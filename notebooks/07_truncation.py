@@ -59,6 +59,7 @@ if record is None:
     sigmas = (0.5, 1.0) if preset == "smoke" else protocols.SIGMAS
     cache = f"{workdir}/cache/features"
     record = protocols.evaluate_truncation(generator, cache, classifier, num_clips or None, sigmas, seed)
+    record["command"] = f"papermill notebooks/07_truncation.ipynb -p preset {preset} -p seed {seed} -p num_clips {num_clips}"
     evaluation.save_evaluation(record, folders[0] / "truncation.json")
 
 # %% [markdown]

@@ -57,6 +57,7 @@ record = None if again else evaluation.find_record("prediction", generator, fold
 if record is None:
     clips = num_clips or min(protocols.BAIR.num_clips, experiment.evaluation.num_clips)
     record = protocols.evaluate_prediction(generator, f"{workdir}/cache/features", clips, seed=seed)
+    record["command"] = f"papermill notebooks/09_prediction.ipynb -p preset {preset} -p seed {seed} -p num_clips {num_clips}"
     evaluation.save_evaluation(record, folders[0] / "prediction.json")
 results = record["results"]["test"]
 for result in results.values():
