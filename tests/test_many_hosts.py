@@ -47,6 +47,12 @@ def shared(tiny):
     return dataclasses.replace(tiny, model=model, training=training)
 
 
+@pytest.fixture(scope="module")
+def in_pieces(shared):
+    """The same with weights in pieces, so that neither of two hosts has all of a checkpoint."""
+    return dataclasses.replace(shared, training=dataclasses.replace(shared.training, sharding="sharded"))
+
+
 def environment(devices):
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     settings = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
@@ -152,15 +158,10 @@ def ended_by_a_kill(running, which):
     return err
 
 
-def test_a_lost_process_ends_the_other_and_a_restart_goes_on(shared, tmp_path):
-    """Process 1 killed; restarted, process 0 killed; restarted, process 1 gets SIGTERM; restarted, to the end.
-
-    Weights lie in pieces, so that neither host has all of a checkpoint.
-    """
-    training = dataclasses.replace(shared.training, sharding="sharded")
-    shared = dataclasses.replace(shared, training=training)
-    pickled, folder = tmp_path / "experiment", run_folder(shared, tmp_path)
-    pickled.write_bytes(pickle.dumps(shared))
+def test_a_lost_process_ends_the_other_and_a_restart_goes_on(in_pieces, tmp_path):
+    """Process 1 killed; restarted, process 0 killed; restarted, process 1 gets SIGTERM; restarted, to the end."""
+    pickled, folder = tmp_path / "experiment", run_folder(in_pieces, tmp_path)
+    pickled.write_bytes(pickle.dumps(in_pieces))
     command = (2, "train", pickled, NAME, "--workdir", tmp_path)
 
     with processes(*command, "--steps", 100000) as running:
@@ -228,9 +229,9 @@ one_of_many.command("experiment", sys.argv[1:])
 """
 
 
-def test_a_launcher_starts_the_batchs_training_on_every_host(shared, repository, monkeypatch):  # noqa: F811
-    training = dataclasses.replace(shared.training, steps=2)
-    (repository / "experiment").write_bytes(pickle.dumps(dataclasses.replace(shared, training=training)))
+def test_a_launcher_starts_the_batchs_training_on_every_host(in_pieces, repository, monkeypatch):  # noqa: F811
+    training = dataclasses.replace(in_pieces.training, steps=2)
+    (repository / "experiment").write_bytes(pickle.dumps(dataclasses.replace(in_pieces, training=training)))
     (repository / "dvdgan_lib/training.py").write_text(TRAINER.replace("ROOT", repr(str(ROOT))))
     (repository / "launcher.py").write_text(LAUNCHER.replace("PORT", str(free_port())))
     for name, value in environment(devices=1).items():
