@@ -91,7 +91,8 @@ if "prediction_bair" in wanted:
     frames = plots.enlarge(strips[:, shown], scale)
     image = plots.grid(frames.reshape(-1, *frames.shape[2:]), columns=len(shown))
     axes.imshow(image, interpolation="nearest")
-    axes.set_xticks((np.arange(len(shown)) + 0.5) * image.shape[1] / len(shown), [f"frame {t}" for t in shown], fontsize=8)
+    axes.set_xticks((np.arange(len(shown)) + 0.5) * image.shape[1] / len(shown), [str(t) for t in shown], fontsize=8)
+    axes.set_xlabel("frame")
     names = ["what happened", *(f"prediction {i + 1}" for i in range(DRAWS))] * NUM_SHOWN
     axes.set_yticks((np.arange(len(names)) + 0.5) * image.shape[0] / len(names), names, fontsize=8)
     axes.tick_params(length=0)
