@@ -39,6 +39,7 @@ workdir = "runs"
 artefacts = "truncation"
 figures_dir = "runs/laptop/artefacts"
 num_clips = 0  # real clips, and samples at each sigma; 0 takes the preset's number
+sigmas = ""  # "0.1,0.5,1" in place of the grid from 0.1 to 1
 again = False  # measure, even where there is a record of these weights
 models = {}  # experiment: path of its model; those not named are looked for in workdir, then (laptop) in pretrained/
 
@@ -56,10 +57,13 @@ folders = trained_models.record_folders(generator, workdir)
 record = None if again else evaluation.find_record("truncation", generator, folders)
 if record is None:
     classifier = metrics.find_classifier(generator.experiment, workdir)
-    sigmas = (0.5, 1.0) if preset == "smoke" else protocols.SIGMAS
+    preset_grid = (0.5, 1.0) if preset == "smoke" else protocols.SIGMAS
+    grid = [float(s) for s in sigmas.split(",")] if sigmas else preset_grid
     cache = f"{workdir}/cache/features"
-    record = protocols.evaluate_truncation(generator, cache, classifier, num_clips or None, sigmas, seed)
-    record["command"] = f"papermill notebooks/07_truncation.ipynb -p preset {preset} -p seed {seed} -p num_clips {num_clips}"
+    record = protocols.evaluate_truncation(generator, cache, classifier, num_clips or None, grid, seed)
+    chosen = {"preset": preset, "seed": seed, "num_clips": num_clips, "sigmas": sigmas}
+    said = " ".join(f"-p {key} {value}" for key, value in chosen.items() if value)
+    record["command"] = f"papermill notebooks/07_truncation.ipynb {said}"
     evaluation.save_evaluation(record, folders[0] / "truncation.json")
 
 # %% [markdown]
@@ -90,7 +94,7 @@ print(points[-1]["fid"]["text"], points[-1]["inception_score"]["text"], sep="\n"
 if "truncation" in wanted:
     m = generator.experiment.model
     classes = training.load_source(generator.experiment).class_names
-    shown = [s for s in (0.1, 0.4, 0.7, 1.0) if s in sigma] or sigma
+    shown = [sigma[i] for i in np.unique(np.linspace(0, len(sigma) - 1, 5).round().astype(int))]
     labels = np.resize(np.arange(len(classes)), 16)
     rows = [sampling.sample(generator, 16, labels=labels, truncation=s, seed=seed, progress=False) for s in shown]
     videos = np.concatenate(rows)
