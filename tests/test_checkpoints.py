@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
-from dvdgan_lib import experiments
+from dvdgan_lib import checkpoints, experiments
 from dvdgan_lib.checkpoints import (
     CheckpointError,
     Checkpoints,
@@ -200,6 +201,33 @@ def test_damaged_newest_is_passed_over_said_and_replaced(run, damage, caplog):
     checkpoints.save(4, state(4), data)
     checkpoints.close()
     assert_restored(folder, 4, following)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "uint8"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_checksum_does_not_depend_on_how_an_array_lies_but_on_every_bit(dtype, axis):
+    """What the pieces of an array give adds up to what the whole gives; the pieces may lie on many hosts."""
+    array = np.random.default_rng(0).integers(0, 256, (4, 6, 8), np.uint8).view(jnp.dtype(dtype))
+    whole = checkpoints._sum_of_words(array, (slice(None),) * 3, array.shape)
+    middle = array.shape[axis] // 2
+    halves = [
+        tuple(half if a == axis else slice(None) for a in range(3)) for half in (slice(0, middle), slice(middle, None))
+    ]
+    assert sum(checkpoints._sum_of_words(array[half], half, array.shape) for half in halves) % 2**32 == whole
+    for byte in range(0, array.nbytes, 7):
+        changed = array.copy()
+        changed.view(np.uint8).reshape(-1)[byte] ^= 1 << byte % 8
+        assert checkpoints._sum_of_words(changed, (slice(None),) * 3, array.shape) != whole
+
+
+def test_arrays_in_pieces_have_checksums():
+    mesh = jax.make_mesh((2,), ("device",))
+    array = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    found = [
+        checkpoints._parts_of_checksums({"x": jax.device_put(array, NamedSharding(mesh, PartitionSpec(*axes)))})
+        for axes in ((), ("device",), (None, "device"))
+    ]
+    assert found[0] == found[1] == found[2] == checkpoints._parts_of_checksums({"x": array}) != {"['x']": 0}
 
 
 def test_a_checkpoint_without_checksums_is_read_as_it_is(run):
