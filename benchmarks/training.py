@@ -8,9 +8,9 @@ The step is a laptop's of kinetics600_64x64_12f: two updates of D, one of G. Rou
 load on the machine falls on all alike; the best round of each counts. Bars: its time over the sum of its convolutions' own
 times (1.4), and below that of a plain PyTorch model (`dvdgan_torch.py`). What counts as its work: see `shared.py`.
 
-A convolution's own time is that of `conv2d` or `conv3d`, and of its two gradients, each alone in a program at the shapes at
-which the step calls it, its arguments warm in the cache, and less what the launch of a program takes. A gradient that the
-step doesn't need (D's weights in G's update, pixels in D's) isn't counted.
+A convolution's own time is that of one of FORMS, and of its two gradients, each alone in a program at the shapes at which
+the step calls it, its arguments warm in the cache, and less what the launch of a program takes. A gradient that the step
+doesn't need (D's weights in G's update, pixels in D's) isn't counted.
 
 The start is the time from `python -m dvdgan_lib.training` to its first step being logged: of a new run with an empty cache
 of compiled programs (bar 45 s), of another with a full one (8 s), and of that one again, going on from its checkpoint.
@@ -18,6 +18,7 @@ of compiled programs (bar 45 s), of another with a full one (8 s), and of that o
 
 import argparse
 import collections
+import contextlib
 import json
 import math
 import os
@@ -33,18 +34,21 @@ import jax.numpy as jnp
 import numpy as np
 from shared import ROOT, SIZE, Step, flop_of_step, matrix_product, seconds, torch_or_none
 
-from dvdgan_lib import conv_gru, experiments, layers
-from dvdgan_lib.convolution import conv2d, conv3d, kernel_gradient
+from dvdgan_lib import conv_gru, convolution, experiments, layers
 
 EXPERIMENT = "kinetics600_64x64_12f"
-ROUNDS, PRODUCTS = 8, 12
+ROUNDS, PRODUCTS = 6, 6
+FORMS = {
+    name: getattr(convolution, name)
+    for name in ("conv2d", "conv3d", "conv2d_of_upsampled", "conv2d_pooled", "conv3d_pooled")
+}
 CONVOLUTIONS_BAR, COLD_BAR, WARM_BAR = 1.4, 45.0, 8.0
 
 
 def calls(apply, *inputs):
     """The convolutions of a forward pass: {(form, shape of x, shape of the kernel): how often}.
 
-    Forms: "2d", "3d", and of a ConvGRU's recurrence "gru", by the shape of one frame, counted once a frame.
+    Forms: a name of FORMS, or of a ConvGRU's recurrence "gru", by the shape of one frame, counted once a frame.
     """
     counted = collections.Counter()
 
@@ -60,12 +64,11 @@ def calls(apply, *inputs):
             counted["gru", initial.shape, kernel.shape] += from_x.shape[1]
         return jnp.zeros((*from_x.shape[:-1], initial.shape[-1]))
 
-    with (
-        mock.patch.object(layers, "conv2d", recorded("2d", conv2d)),
-        mock.patch.object(layers, "conv3d", recorded("3d", conv3d)),
-        mock.patch.object(conv_gru, "conv2d", recorded("2d", conv2d)),
-        mock.patch.object(conv_gru, "_unrolled", unrolled),
-    ):
+    with contextlib.ExitStack() as patches:
+        for name, function in FORMS.items():
+            patches.enter_context(mock.patch.object(layers, name, recorded(name, function)))
+        patches.enter_context(mock.patch.object(conv_gru, "conv2d", recorded("conv2d", convolution.conv2d)))
+        patches.enter_context(mock.patch.object(conv_gru, "_unrolled", unrolled))
         jax.eval_shape(apply, *inputs)
     return counted
 
@@ -104,15 +107,17 @@ def program(what, form, x_shape, kernel_shape):
     """One of `convolutions` as a jitted function, and random arguments for it."""
     rng = np.random.default_rng(0)
     random = lambda shape: jnp.asarray(rng.normal(size=shape), jnp.float32)  # noqa: E731
-    x, kernel, y = random(x_shape), random(kernel_shape), random((*x_shape[:-1], kernel_shape[-1]))
-    convolution = conv3d if form == "3d" else conv2d
+    form = FORMS.get(form, convolution.conv2d) if what != "dw" or form != "gru" else None
+    x, kernel = random(x_shape), random(kernel_shape)
+    if form is None:
+        size, y = kernel_shape[0], random((*x_shape[:-1], kernel_shape[-1]))
+        return jax.jit(lambda x, y: convolution.kernel_gradient(x, y, size)), (x, y)
     if what == "y":
-        return jax.jit(convolution), (x, kernel)
+        return jax.jit(form), (x, kernel)
+    y = random(jax.eval_shape(form, x, kernel).shape)
     if what == "dx":  # linear in x, so that it doesn't matter where it is taken
-        return jax.jit(lambda kernel, y: jax.vjp(lambda x: convolution(x, kernel), jnp.zeros(x_shape))[1](y)), (kernel, y)
-    if form == "gru":
-        return jax.jit(lambda x, y: kernel_gradient(x, y, kernel_shape[0])), (x, y)
-    return jax.jit(lambda x, y: jax.vjp(lambda kernel: convolution(x, kernel), jnp.zeros(kernel_shape))[1](y)), (x, y)
+        return jax.jit(lambda kernel, y: jax.vjp(lambda x: form(x, kernel), jnp.zeros(x_shape))[1](y)), (kernel, y)
+    return jax.jit(lambda x, y: jax.vjp(lambda kernel: form(x, kernel), jnp.zeros(kernel_shape))[1](y)), (x, y)
 
 
 def speed(verbose=False):

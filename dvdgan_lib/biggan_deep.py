@@ -41,7 +41,7 @@ class GDeepBlock(nn.Module):
         h = x
         for i, (width, size) in enumerate(((hidden, 1), (hidden, 3), (hidden, 3), (self.features, 1)), start=1):
             h = fold_time(nn.relu(ConditionalNorm(kind, name=f"norm_{i}")(h, condition, standing)))
-            h = Conv2D(width, size, name=f"conv_{i}")(upsample(h) if self.up and i == 2 else h)
+            h = Conv2D(width, size, up=self.up and i == 2, name=f"conv_{i}")(h)
             h = h.reshape(b, t, *h.shape[1:])
         shortcut = fold_time(x[..., : self.features])
         shortcut = upsample(shortcut) if self.up else shortcut

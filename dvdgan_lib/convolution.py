@@ -1,10 +1,10 @@
 """Convolutions, in the form that the machine is good at.
 
 XLA's native convolutions are the right ones on a TPU or GPU. On a CPU the native 3-D convolution runs at 3-30 GFLOP/s where
-a 2-D one reaches 100, so there the same sum is written as one 2-D convolution over temporally stacked frames; and the
-gradient of a 2-D convolution for its kernel takes 1.1 to 1.4 times as long as the matrix product that gives the same.
-Two more shapes are slow there and have forms of their own: frames of 2x2, and few output channels (pixels). The ratios are
-those of `benchmarks/convolution.py` on two cores.
+a 2-D one reaches 100, so there the same sum is written as one 2-D convolution over temporally stacked frames. Two more
+shapes are slow there and have forms of their own: frames of 2x2, and few output channels (pixels). And a convolution behind
+an upsampling or in front of a pooling is with it one smaller convolution: of half the multiplications, of a third in 3-D.
+The ratios are those of `benchmarks/convolution.py` on two cores.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ def _native_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def kernel_gradient(x: jax.Array, g: jax.Array, size: int) -> jax.Array:
-    """Gradient of sum(g * conv2d(x, kernel)) for the kernel, as one matrix product.
+    """Gradient of sum(g * conv2d(x, kernel)) for the kernel.
 
-    dW[i, j] is the sum over positions of x shifted by (i, j) times g. With the column shifts put on x and the row shifts
-    on g, the product of the two stacks holds all size * size combinations: the same operations, one large product.
+    It is a convolution too: of x with g as a kernel as large as a frame, in which batch and channels have changed places.
 
     Args:
       x: [N, H, W, C_in].
@@ -40,15 +39,8 @@ def kernel_gradient(x: jax.Array, g: jax.Array, size: int) -> jax.Array:
     Returns:
       [size, size, C_in, C_out].
     """
-    _, h, w, c_in = x.shape
-    c_out, r = g.shape[-1], size // 2
-    if size > 1:
-        x = jnp.pad(x, ((0, 0), (0, 0), (r, r), (0, 0)))
-        x = jnp.concatenate([x[:, :, j : j + w] for j in range(size)], -1)
-        g = jnp.pad(g, ((0, 0), (r, r), (0, 0), (0, 0)))
-        g = jnp.concatenate([g[:, 2 * r - i : 2 * r - i + h] for i in range(size)], -1)
-    product = x.reshape(-1, size * c_in).T @ g.reshape(-1, size * c_out)
-    return product.reshape(size, c_in, size, c_out).transpose(2, 0, 1, 3)
+    r = size // 2
+    return lax.conv_general_dilated(x, g, (1, 1), ((r, r), (r, r)), dimension_numbers=("CHWN", "IHWO", "HWNC"))
 
 
 @jax.custom_vjp
@@ -118,6 +110,74 @@ def conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
       [N, H, W, C_out], float.
     """
     return _cpu_conv2d(x, kernel) if target_platform() == "cpu" else _native_conv2d(x, kernel)
+
+
+def _by_parity(kernel: jax.Array, axis: int) -> jax.Array:
+    """Three taps of a kernel as what they are at half the resolution: [..., 3, ...] -> [2, 2, ...].
+
+    Behind nearest-neighbour upsampling, output 2i + a is the sum over I of part [a, I] times input i + a + I - 1. In front
+    of pooling, the sum of outputs 2i and 2i + 1 is that over a and I of part [a, I] times input 2(i + I) + a - 1.
+    """
+    first, middle, last = (lax.index_in_dim(kernel, i, axis, keepdims=False) for i in range(3))
+    return jnp.stack([jnp.stack([first, middle + last]), jnp.stack([first + middle, last])])
+
+
+def _valid_conv2d(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def conv2d_of_upsampled(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """conv2d(upsample(x), kernel) as one convolution before upsampling: four outputs a position, of 2x2 inputs each.
+
+    Args:
+      x: [N, H, W, C_in], float.
+      kernel: [3, 3, C_in, C_out], float.
+
+    Returns:
+      [N, 2H, 2W, C_out], float.
+    """
+    n, h, w, c_in = x.shape
+    parts = _by_parity(_by_parity(kernel, 1), 2)  # [a, I, b, J, C_in, C_out]
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    made = _valid_conv2d(x, parts.transpose(1, 3, 4, 0, 2, 5).reshape(2, 2, c_in, -1))
+    made = made.reshape(n, h + 1, w + 1, 2, 2, -1)  # a and b: the parities of the row and of the column
+    rows = [jnp.stack([made[:, a : h + a, b : w + b, a, b] for b in range(2)], 3) for a in range(2)]
+    return jnp.stack(rows, 2).reshape(n, 2 * h, 2 * w, -1)
+
+
+def conv2d_pooled(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """average_pool(conv2d(x, kernel)) as one convolution of 2x2 positions with four inputs each.
+
+    Args:
+      x: [N, H, W, C_in], float, H and W even.
+      kernel: [3, 3, C_in, C_out], float.
+
+    Returns:
+      [N, H/2, W/2, C_out], float.
+    """
+    n, h, w, c_in = x.shape
+    parts = _by_parity(_by_parity(kernel, 1), 2) / 4  # [a, I, b, J, C_in, C_out]
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    x = x.reshape(n, h // 2 + 1, 2, w // 2 + 1, 2, c_in).transpose(0, 1, 3, 2, 4, 5).reshape(n, h // 2 + 1, w // 2 + 1, -1)
+    return _valid_conv2d(x, parts.transpose(1, 3, 0, 2, 4, 5).reshape(2, 2, 4 * c_in, -1))
+
+
+def conv3d_pooled(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """average_pool_3d(conv3d(x, kernel)) as one convolution, four frames of x stacked for each of the output.
+
+    Args:
+      x: [B, T, H, W, C_in], float, T, H and W even.
+      kernel: [3, 3, 3, C_in, C_out], float.
+
+    Returns:
+      [B, T/2, H/2, W/2, C_out], float.
+    """
+    b, t, h, w, c_in = x.shape
+    parts = _by_parity(kernel, 0).swapaxes(0, 1).reshape(4, *kernel.shape[1:]) / 2
+    x = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
+    stack = jnp.concatenate([x[:, i : i + t - 1 : 2] for i in range(4)], -1).reshape(b * t // 2, h, w, 4 * c_in)
+    made = conv2d_pooled(stack, parts.transpose(1, 2, 0, 3, 4).reshape(3, 3, 4 * c_in, -1))
+    return made.reshape(b, t // 2, *made.shape[1:])
 
 
 def conv3d(

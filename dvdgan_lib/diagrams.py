@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax.extend.core import Literal, Primitive
 
 from dvdgan_lib.conv_gru import ConvGRU
+from dvdgan_lib.layers import Conv2D, Conv3D, average_pool, average_pool_3d, upsample
 
 # Named scopes of functions that are boxes of their own.
 FUNCTIONS = ("upsample", "average_pool", "average_pool_time", "average_pool_3d", "phi", "sample_frames")
@@ -99,6 +100,13 @@ def _boxes(opened: tuple[str, ...]) -> Callable[..., Any]:
             return outputs
         call = inspect.signature(type(module).__call__).bind(module, *args, **kwargs)
         arrays = {name: value for name, value in call.arguments.items() if isinstance(value, jax.Array)}
+        pool = None
+        if isinstance(module, Conv2D | Conv3D):  # drawn without the upsampling or pooling that it may do on its way
+            if getattr(module, "up", False):
+                arrays["x"] = upsample(arrays["x"])
+            if module.down:
+                pool = average_pool if isinstance(module, Conv2D) else average_pool_3d
+            outputs = jnp.zeros((*arrays["x"].shape[:-1], module.features), outputs.dtype)
         flat, tree = jax.tree.flatten(outputs)
         traced = _box.bind(
             *arrays.values(),
@@ -107,7 +115,7 @@ def _boxes(opened: tuple[str, ...]) -> Callable[..., Any]:
             path="/".join(module.path),
             module=module.clone(parent=None, name=None),
         )
-        return jax.tree.unflatten(tree, traced)
+        return pool(*traced) if pool else jax.tree.unflatten(tree, traced)
 
     return interceptor
 

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import lax
 
-from dvdgan_lib.convolution import conv2d, conv3d
+from dvdgan_lib.convolution import conv2d, conv2d_of_upsampled, conv2d_pooled, conv3d, conv3d_pooled
+from dvdgan_lib.devices import target_platform
 
 orthogonal = nn.initializers.orthogonal()  # B.3, "with orthogonal initialization"
 
@@ -211,16 +212,29 @@ def fold_time(x: jax.Array) -> jax.Array:
 
 
 class Conv2D(nn.Module):
-    """A 2-D convolution with stride 1, SAME padding and a bias; `conv2d` picks its form by the backend."""
+    """A 2-D convolution with stride 1, SAME padding and a bias; `conv2d` picks its form by the backend.
+
+    With `up` it sees its input upsampled, with `down` its output is pooled (3x3 only). On the CPU both are one smaller
+    convolution, with the same result.
+    """
 
     features: int
     size: int = 3
+    up: bool = False
+    down: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[N, H, W, C_in] -> [N, H, W, features]."""
+        """[N, H, W, C_in] -> [N, H, W, features], H and W doubled with `up`, halved with `down`."""
         kernel = self.param("kernel", orthogonal, (self.size, self.size, x.shape[-1], self.features))
-        return conv2d(x, kernel) + self.param("bias", nn.initializers.zeros, (self.features,))
+        if target_platform() == "cpu" and self.up:
+            h = conv2d_of_upsampled(x, kernel)
+        elif target_platform() == "cpu" and self.down:
+            h = conv2d_pooled(x, kernel)
+        else:
+            h = conv2d(upsample(x) if self.up else x, kernel)
+            h = average_pool(h) if self.down else h
+        return h + self.param("bias", nn.initializers.zeros, (self.features,))
 
 
 class GBlock(nn.Module):
@@ -243,7 +257,7 @@ class GBlock(nn.Module):
         kind = self.norm if self.block_norm else "none"
 
         h = fold_time(nn.relu(ConditionalNorm(kind, name="norm_1")(x, condition, standing)))
-        h = Conv2D(self.features, name="conv_1")(upsample(h) if self.up else h)
+        h = Conv2D(self.features, up=self.up, name="conv_1")(h)
         h = h.reshape(b, t, *h.shape[1:])
         h = fold_time(nn.relu(ConditionalNorm(kind, name="norm_2")(h, condition, standing)))
         h = Conv2D(self.features, name="conv_2")(h)
@@ -270,24 +284,31 @@ class DBlock(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """[N, H, W, C_in] -> [N, H', W', features], H' = H/2 with `down`."""
         h = Conv2D(self.features, name="conv_1")(x if self.first else nn.relu(x))
-        h = Conv2D(self.features, name="conv_2")(nn.relu(h))
+        h = Conv2D(self.features, down=self.down, name="conv_2")(nn.relu(h))
         shortcut = average_pool(x) if self.down else x
         if self.down or x.shape[-1] != self.features:
             shortcut = Conv2D(self.features, size=1, name="conv_shortcut")(shortcut)
-        return (average_pool(h) if self.down else h) + shortcut
+        return h + shortcut
 
 
 class Conv3D(nn.Module):
-    """A 3-D convolution with SAME padding and a bias; `conv3d` picks its form by the backend."""
+    """A 3-D convolution with SAME padding and a bias; `conv3d` picks its form by the backend. `down` as in `Conv2D`."""
 
     features: int
     size: int = 3
+    down: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, T, H, W, C_in] -> [B, T, H, W, features]."""
+        """[B, T, H, W, C_in] -> [B, T, H, W, features], with `down` [B, ceil(T/2), H/2, W/2, features]."""
         kernel = self.param("kernel", orthogonal, (self.size,) * 3 + (x.shape[-1], self.features))
-        return conv3d(x, kernel) + self.param("bias", nn.initializers.zeros, (self.features,))
+        # An odd last frame is pooled with itself, which a convolution of four frames can't do.
+        if target_platform() == "cpu" and self.down and x.shape[1] % 2 == 0:
+            h = conv3d_pooled(x, kernel)
+        else:
+            h = conv3d(x, kernel)
+            h = average_pool_3d(h) if self.down else h
+        return h + self.param("bias", nn.initializers.zeros, (self.features,))
 
 
 class DBlock3D(nn.Module):
@@ -304,8 +325,8 @@ class DBlock3D(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, T, H, W, C_in] -> [B, T', H', W', features], halved with `down`."""
         h = Conv3D(self.features, name="conv_1")(x if self.first else nn.relu(x))
-        h = Conv3D(self.features, name="conv_2")(nn.relu(h))
+        h = Conv3D(self.features, down=self.down, name="conv_2")(nn.relu(h))
         shortcut = average_pool_3d(x) if self.down else x
         if self.down or x.shape[-1] != self.features:
             shortcut = Conv3D(self.features, size=1, name="conv_shortcut")(shortcut)
-        return (average_pool_3d(h) if self.down else h) + shortcut
+        return h + shortcut

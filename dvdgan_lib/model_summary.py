@@ -68,7 +68,9 @@ class Summary:
 
 
 def _of_conv(module: Conv2D | Conv3D, x: jax.Array, axes: int) -> int:
-    return math.prod(x.shape) * module.size**axes * module.features
+    # Of the plain form, an upsampling before it and a pooling behind it; the CPU's own takes fewer.
+    pixels = 4 if getattr(module, "up", False) else 1
+    return pixels * math.prod(x.shape) * module.size**axes * module.features
 
 
 def _of_gru(module: ConvGRU, x: jax.Array, num_frames: int, initial: jax.Array | None = None) -> int:

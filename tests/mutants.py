@@ -331,6 +331,20 @@ CONV_GRU = [
         "_cpu_conv2d(g, kernel.swapaxes(2, 3))",
         ("test_convolution.py::test_conv2d_and_its_gradients_equal_native_autodiff",),
     ),
+    Mutant(
+        "upsampled rows and columns change places",
+        "convolution.py",
+        "made[:, a : h + a, b : w + b, a, b]",
+        "made[:, a : h + a, b : w + b, b, a]",
+        ("test_convolution.py::test_convolutions_that_resample_equal_their_two_steps",),
+    ),
+    Mutant(
+        "the middle tap is left out on one side",
+        "convolution.py",
+        "jnp.stack([first, middle + last])",
+        "jnp.stack([first, last])",
+        ("test_convolution.py::test_convolutions_that_resample_equal_their_two_steps",),
+    ),
 ]
 
 DISCRIMINATORS = [

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from dvdgan_lib.convolution import conv2d, conv3d, kernel_gradient, same_padding
+from dvdgan_lib.convolution import (
+    conv2d,
+    conv2d_of_upsampled,
+    conv2d_pooled,
+    conv3d,
+    conv3d_pooled,
+    kernel_gradient,
+    same_padding,
+)
+from dvdgan_lib.layers import average_pool, average_pool_3d, upsample
 
 sizes = st.integers(1, 6)
 kernels = st.integers(1, 4)
@@ -110,3 +119,40 @@ def test_kernel_gradient_equals_its_definition(float64, shape):
         if 0 <= y < h and 0 <= z < w:
             wanted[i, j] += x[:, y, z].T @ g[:, row, column]
     np.testing.assert_allclose(kernel_gradient(jnp.asarray(x), jnp.asarray(g), size), wanted, atol=1e-10)
+
+
+def upsampled(x, kernel):
+    return native_2d(upsample(x), kernel)
+
+
+def pooled(x, kernel):
+    return average_pool(native_2d(x, kernel))
+
+
+def pooled_3d(x, kernel):
+    return average_pool_3d(conv3d(x, kernel, stacked=False))
+
+
+@pytest.mark.parametrize(
+    ("ours", "plain", "shape"),
+    [
+        (conv2d_of_upsampled, upsampled, (2, 3, 5)),
+        (conv2d_of_upsampled, upsampled, (2, 1, 1)),
+        (conv2d_pooled, pooled, (2, 6, 4)),
+        (conv2d_pooled, pooled, (2, 2, 2)),
+        (conv3d_pooled, pooled_3d, (2, 4, 2, 6)),
+        (conv3d_pooled, pooled_3d, (1, 2, 4, 2)),
+    ],
+)
+def test_convolutions_that_resample_equal_their_two_steps(float64, ours, plain, shape):
+    """Values and both gradients, on images that are oblong or smaller than the kernel."""
+    rng = np.random.default_rng(0)
+    x, kernel = jnp.asarray(rng.normal(size=(*shape, 3))), jnp.asarray(rng.normal(size=(3,) * (len(shape) - 1) + (3, 5)))
+
+    def value_and_gradients(convolution):
+        loss = lambda x, kernel: jnp.sum(jnp.sin(convolution(x, kernel)))  # noqa: E731
+        return convolution(x, kernel), *jax.grad(loss, (0, 1))(x, kernel)
+
+    for got, wanted in zip(value_and_gradients(ours), value_and_gradients(plain), strict=True):
+        assert got.shape == wanted.shape
+        np.testing.assert_allclose(got, wanted, atol=1e-10)
