@@ -21,7 +21,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Runs from a checkout that is not installed, too.
 
-from dvdgan_lib import devices
+from dvdgan_lib import devices, sampling
+from dvdgan_lib.checkpoints import TrainedGenerator
+from dvdgan_lib.generator import Generator
 from dvdgan_lib.updates import Updates
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,6 +82,26 @@ class Step:
             self.state, _ = self.updates.update_d(self.state, self.video, self.labels, np.int32(update))
         self.state, _ = self.updates.update_g(self.state)
         jax.block_until_ready(self.state)
+
+
+class Sampler:
+    """Makes batches of clips by `sampling.generate`, with random weights and statistics."""
+
+    def __init__(self, experiment):
+        devices.setup()
+        rng, size = np.random.default_rng(0), experiment.evaluation.batch_size
+        latents, labels = sampling.draw(experiment.model, size, 1.0, (0,))
+        shapes = jax.eval_shape(Generator(experiment.model).init, jax.random.key(0), latents, labels)
+        random = jax.tree.map(lambda x: 0.1 * rng.normal(size=x.shape).astype(np.float32), shapes)
+        standing = jax.tree.map(lambda x: x - x + np.float32(1), random.get("batch_stats", {}))
+        self.generator = TrainedGenerator(experiment, random["params"], standing, {}, "")
+        self.drawn = latents, labels
+
+    def seconds(self):
+        """Of one batch."""
+        began = time.perf_counter()
+        sampling.generate(self.generator, *self.drawn, progress=False)
+        return time.perf_counter() - began
 
 
 def flop_of_step(updates):
@@ -154,3 +176,7 @@ def torch_or_none(experiment):
         return Torch(experiment)
     print("beside PyTorch: not measured, TORCH_PYTHON names no Python that has it")
     return None
+
+
+def met(is_met):
+    return "met" if is_met else "MISSED"

@@ -90,7 +90,9 @@ class Updates:
             where = jax.tree.map(lambda x: place(x.shape), jax.eval_shape(self._init, np.uint32(0)))
             self._gather = functools.partial(_gathered, self.replicated, place)
         self.state_sharding = where
-        self.init = jax.jit(self._init, out_shardings=where, compiler_options=options)
+        # It runs once, and its hundred QR decompositions take the compiler half a minute at the level of the updates.
+        once = {"xla_backend_optimization_level": 0} if devices.target_platform() == "cpu" else options
+        self.init = jax.jit(self._init, out_shardings=where, compiler_options=once)
         out = (where, self.replicated)
         jit = lambda f: jax.jit(f, donate_argnums=0, out_shardings=out, compiler_options=options)  # noqa: E731
         self.update_d, self.update_g = jit(self._update_d), jit(self._update_g)
