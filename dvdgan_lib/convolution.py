@@ -180,8 +180,31 @@ def conv3d_pooled(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return made.reshape(b, t // 2, *made.shape[1:])
 
 
+def _by_taps(t: int, kt: int, st: int) -> list[tuple[int, int, int, int]]:
+    """Output frames of a SAME convolution over time, grouped by the taps of the kernel that fall on frames at all.
+
+    Returns:
+      (first frame that is read, number of output frames, first tap, behind the last tap) of each group, in order.
+    """
+    before, _ = same_padding(t, kt, st)
+    groups: list[tuple[int, int, int, int]] = []
+    for out in range(-(-t // st)):
+        at = out * st - before
+        first, last = max(0, -at), min(kt, t - at)
+        if groups and groups[-1][2:] == (first, last):
+            start, count, *_ = groups[-1]
+            groups[-1] = (start, count + 1, first, last)
+        else:
+            groups.append((at + first, 1, first, last))
+    return groups
+
+
 def conv3d(
-    x: jax.Array, kernel: jax.Array, strides: tuple[int, int, int] = (1, 1, 1), stacked: bool | None = None
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, int, int] = (1, 1, 1),
+    stacked: bool | None = None,
+    skip_padding: bool = False,
 ) -> jax.Array:
     """3-D convolution with SAME padding.
 
@@ -190,6 +213,8 @@ def conv3d(
       kernel: [kt, kh, kw, C_in, C_out], float.
       strides: over time, height, width.
       stacked: True for one 2-D convolution over stacked frames, False for XLA's own; None picks by the platform.
+      skip_padding: where stacked, frames at the ends have convolutions of their own, without the taps that fall into the
+        padding: a ninth of the work for 6 frames, a third for 2, and three programs to compile instead of one.
 
     Returns:
       [B, ceil(T / st), ceil(H / sh), ceil(W / sw), C_out], float.
@@ -198,15 +223,24 @@ def conv3d(
         stacked = target_platform() == "cpu"
     if not stacked:
         return lax.conv_general_dilated(x, kernel, strides, "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
-    b, t, h, w, c_in = x.shape
-    kt, kh, kw, _, c_out = kernel.shape
-    st, sh, sw = strides
+    t, kt, (st, sh, sw) = x.shape[1], kernel.shape[0], strides
     if kernel.shape[:3] == (1, 1, 1):
         # A matrix product of the channels: 20-50 % faster on the CPU than the same as a convolution.
         return x[:, ::st, ::sh, ::sw] @ kernel[0, 0, 0]
     t_out = -(-t // st)
+    if skip_padding and kt > 1 and len(groups := _by_taps(t, kt, st)) > 1:
+        parts = [_over_stacked(x[:, start:], kernel[first:last], count, strides) for start, count, first, last in groups]
+        return jnp.concatenate(parts, axis=1)
     if kt > 1:
         x = jnp.pad(x, ((0, 0), same_padding(t, kt, st), (0, 0), (0, 0), (0, 0)))
+    return _over_stacked(x, kernel, t_out, strides)
+
+
+def _over_stacked(x: jax.Array, kernel: jax.Array, t_out: int, strides: tuple[int, int, int]) -> jax.Array:
+    """The first t_out frames of a convolution, VALID over time, as one 2-D convolution over stacked frames."""
+    b, _, h, w, c_in = x.shape
+    kt, kh, kw, _, c_out = kernel.shape
+    st, sh, sw = strides
     # Frame t of the output reads the frames t*st ... t*st + kt - 1: put those side by side in the channels.
     shifted = [lax.slice_in_dim(x, i, i + (t_out - 1) * st + 1, st, axis=1) for i in range(kt)]
     stack = jnp.concatenate(shifted, axis=-1).reshape(b * t_out, h, w, kt * c_in)

@@ -156,3 +156,14 @@ def test_convolutions_that_resample_equal_their_two_steps(float64, ours, plain, 
     for got, wanted in zip(value_and_gradients(ours), value_and_gradients(plain), strict=True):
         assert got.shape == wanted.shape
         np.testing.assert_allclose(got, wanted, atol=1e-10)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 6, 7, 12])
+@pytest.mark.parametrize(("size", "strides"), [((3, 3, 3), (1, 1, 1)), ((7, 7, 7), (2, 2, 2)), ((3, 1, 1), (2, 1, 1))])
+def test_convolution_without_the_taps_in_the_padding_is_the_same(frames, size, strides):
+    rng = np.random.default_rng(frames)
+    x = jnp.asarray(rng.normal(size=(2, frames, 8, 8, 3)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(*size, 3, 5)), jnp.float32)
+    expected = conv3d(x, kernel, strides, stacked=False)
+    made = conv3d(x, kernel, strides, stacked=True, skip_padding=True)
+    np.testing.assert_allclose(made, expected, atol=1e-3)

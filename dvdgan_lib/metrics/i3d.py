@@ -199,7 +199,7 @@ def i3d(params: dict[str, tuple[jax.Array, jax.Array]], x: jax.Array) -> tuple[j
 
     def unit(name: str, x: jax.Array, strides: tuple[int, int, int] = (1, 1, 1)) -> jax.Array:
         kernel, bias = params[name]
-        return jax.nn.relu(conv3d(x, kernel, strides) + bias)
+        return jax.nn.relu(conv3d(x, kernel, strides, skip_padding=True) + bias)
 
     def block(name: str, x: jax.Array) -> jax.Array:
         c0, c1, *_ = _BLOCKS[name]
