@@ -229,13 +229,13 @@ onstart:
 
 
 onsuccess:
+    print(f"\nAll is up to date: tables and figures in {FIGURES if PRESET == 'laptop' else HOME + '/artefacts'}/.")
     if PRESET == "laptop":
         figures_page.write(FIGURES)
-    print(f"\nAll is up to date: tables and figures in {FIGURES if PRESET == 'laptop' else HOME + '/artefacts'}/.")
 
 
 onerror:
-    if PRESET == "laptop":
-        figures_page.write(FIGURES)
     failed = [(" ".join([job.rule.name, *job.wildcards]), list(job.log)) for job in workflow.scheduler.failed]
     print(batch_report.failures(failed), file=sys.stderr)
+    if PRESET == "laptop":
+        figures_page.write(FIGURES)

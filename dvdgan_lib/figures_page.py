@@ -16,6 +16,9 @@ ours are of stand-ins, and never stand in the paper's columns. The `.json` besid
 """
 
 
+_KEYS = {"commit", "dirty", "parameters", "caption", "date"}
+
+
 def heading(artefact: str) -> str:
     """ "figure_04" -> "Figure 4", "table_1" -> "Table 1", "truncation" -> "Truncation"."""
     kind, _, number = artefact.rpartition("_")
@@ -40,12 +43,18 @@ def _section(folder: Path, artefact: str, record: dict[str, Any]) -> str:
 
 
 def page(folder: Path) -> str:
-    """The page's Markdown, of the artefacts whose provenance is in `folder`: tables, figures, then what has no number."""
+    """The page's Markdown, of the artefacts whose provenance is in `folder`: tables, figures, then what has no number.
+
+    An artefact whose provenance can't be read is left out: the page must not be what a batch fails by.
+    """
     records = {}
-    for file in folder.glob("*.json"):
-        record = json.loads(file.read_text(encoding="utf-8"))
-        if record.get("artefact") == file.stem and file.stem in ARTEFACTS:
-            records[file.stem] = record
+    for artefact in ARTEFACTS:
+        try:
+            record = json.loads((folder / f"{artefact}.json").read_text(encoding="utf-8"))
+            if _KEYS <= record.keys():
+                records[artefact] = record
+        except (OSError, ValueError, AttributeError):
+            continue
     sections = [_section(folder, artefact, records[artefact]) for artefact in sorted(records, key=_order)]
     return "\n".join([_INTRODUCTION, *sections])
 

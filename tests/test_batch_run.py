@@ -121,6 +121,7 @@ def test_a_failing_notebook_stops_only_its_own_artefact(repository):
     assert code != 0, output
     figures = {path.name: path.read_text() for path in (repository / "figures").iterdir()}
     assert {figures.pop(f"figure_05.{extension}") for extension in batch.EXTENSIONS} == {"committed"}
+    assert figures.pop("README.md").startswith("# Tables and figures")
     assert set(figures.values()) == {"drawn"}, output
     assert "table_1.mp4" in figures
     report = output[output.index("steps failed") :]

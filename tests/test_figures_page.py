@@ -30,6 +30,7 @@ def test_page_shows_each_artefact_with_what_lies_beside_it(tmp_path):
         for extension in more:
             (tmp_path / f"{artefact}.{extension}").write_bytes(b"")
     (tmp_path / "growth.json").write_text("{}")  # a benchmark's, not an artefact's
+    (tmp_path / "figure_05.json").write_text("half a rec")
     page = figures_page.page(tmp_path)
     assert page.index("## Table 1") < page.index("## Figure 4")
     for text in ("![Figure 4](figure_04.png)", "What figure_04 shows.", "[mp4](figure_04.mp4)", "[md](table_1.md)"):
@@ -37,6 +38,7 @@ def test_page_shows_each_artefact_with_what_lies_beside_it(tmp_path):
     assert "figure_04.md" not in page
     assert "seed 3, commit 01234567 with changes, 2026-11-25" in page
     assert "growth" not in page
+    assert "Figure 5" not in page
 
 
 def test_the_committed_page_is_of_the_committed_figures():
