@@ -51,7 +51,7 @@ def page(folder: Path) -> str:
     for artefact in ARTEFACTS:
         try:
             record = json.loads((folder / f"{artefact}.json").read_text(encoding="utf-8"))
-            if _KEYS <= record.keys():
+            if record.keys() >= _KEYS:
                 records[artefact] = record
         except (OSError, ValueError, AttributeError):
             continue
