@@ -225,6 +225,9 @@ def train(
                 last_log, last_logged_step = time.monotonic(), step
                 bar.set_postfix(d=f"{values['d_loss']:.2f}", g=f"{values['g_loss']:.2f}", refresh=False)
             bar.update()
+            if step == start + 1:  # calls return before the work is done: the first step is shown when it is
+                jax.block_until_ready(state)
+                bar.refresh()
             if save_due:
                 checkpoints.save(step, state, batches, wait=False)
                 last_save = time.monotonic()

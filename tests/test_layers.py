@@ -321,3 +321,22 @@ def test_initial_kernels_are_orthogonal():
         matrix = np.asarray(conv["kernel"]).reshape(-1, 6)
         np.testing.assert_allclose(matrix.T @ matrix, np.eye(6), atol=1e-5)
         np.testing.assert_array_equal(conv["bias"], np.zeros(6))
+
+
+def test_weights_drawn_together_are_orthogonal_and_of_either_sign():
+    """Wide, square and tall ones, several of a shape; biases stay."""
+    shapes = {"wide": (3, 7), "kernel": (3, 3, 2, 4), "bias": (5,)} | {f"square{i}": (4, 4) for i in range(64)}
+    params = {name: jnp.ones(shape) for name, shape in shapes.items()}
+    drawn = jax.device_get(jax.jit(layers.orthogonal_weights)(params, jax.random.key(1)))
+    np.testing.assert_array_equal(drawn["bias"], np.ones(5))
+    for name, weight in drawn.items():
+        assert weight.shape == shapes[name]
+        if weight.ndim > 1:
+            matrix = weight.reshape(-1, weight.shape[-1])
+            product = matrix @ matrix.T if len(matrix) < matrix.shape[1] else matrix.T @ matrix
+            np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-5, err_msg=name)
+    # Uniform over rotations and reflections: each entry as often above 0 as below (Householder's has the first below).
+    squares = np.stack([drawn[f"square{i}"] for i in range(64)])
+    assert (np.abs((squares > 0).mean(0) - 0.5) < 0.25).all()
+    np.testing.assert_allclose(squares.var(0), 0.25, atol=0.12)
+    assert len(np.unique(squares[:, 0, 0])) == 64
