@@ -47,6 +47,7 @@ class Artefact:
 ARTEFACTS = {
     "table_1": Artefact("06_synthesis", evaluations=("kinetics600_64x64_12f",)),
     "truncation": Artefact("07_truncation", models=("kinetics600_64x64_12f",)),
+    "claims": Artefact("13_claims", models=("kinetics600_64x64_12f",)),
     "figure_03": Artefact("02_model_walkthrough", shown=("kinetics600_64x64_12f",)),
     "figure_04": Artefact("06_synthesis", models=("kinetics600_64x64_12f",)),
     "figure_05": Artefact("06_synthesis", models=("kinetics600_64x64_48f",)),
