@@ -66,24 +66,33 @@ LADDER: tuple[dict[str, Any], ...] = (
 )
 
 
+def _missing(message: str) -> str | None:
+    """What the compiler says that a program needs, of its error's text; None for another error."""
+    message = " ".join(message.split())
+    sizes = re.search(r"Used ([\d.]+[KMGT]) of ([\d.]+[KMGT]) hbm", message)
+    sizes = sizes or re.search(r"\(([\d.]+[KMGT])\) exceeds available HBM \(([\d.]+[KMGT])\)", message)
+    return f"needs {sizes[1]} of {sizes[2]}" if sizes else message[:200] if "memory" in message else None
+
+
 def _compile(lowered: jax.stages.Lowered, device: Device) -> dict[str, Any]:
     """Compiles one program: what it takes on one device, or what is missing for it to fit."""
     start = time.monotonic()
     try:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        message = " ".join(str(error).split())
-        needed = re.search(r"Used ([\d.]+[KMGT]) of ([\d.]+[KMGT]) hbm", message)
-        if not needed and "memory" not in message:
+        if (wants := _missing(str(error))) is None:
             raise
-        wants = f"needs {needed[1]} of {needed[2]}" if needed else message[:200]
         return {"fits": False, "why": wants, "compile_seconds": round(time.monotonic() - start, 1)}
     memory, counted, cost = compiled.memory_analysis(), compiled.cost_analysis(), read_cost(compiled.as_text())
     gib = lambda size: round(size / 2**30, 3)  # noqa: E731
     kept = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    total = gib(kept + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes)
+    if total > device.memory_gib:  # the compiler may let pass what couldn't be loaded
+        wants = f"needs {total:.1f} of {device.memory_gib:g} GiB by the sum of its buffers"
+        return {"fits": False, "why": wants, "compile_seconds": round(time.monotonic() - start, 1)}
     return {
         "fits": True,
-        "memory_gib": gib(kept + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes),
+        "memory_gib": total,
         "memory": {
             "arguments_and_results_gib": gib(kept),
             "temporary_gib": gib(memory.temp_size_in_bytes),

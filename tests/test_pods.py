@@ -5,6 +5,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -179,6 +180,45 @@ def test_the_table_tells_compiled_missing_and_hopeless_rows_apart():
     assert "does not fit" in pod_report.verdict(row() | {"fits": False, "attempts": [out]})
     assert "more than TPUs reach" in pod_report.verdict(row(model_flops={"d": 1e16, "g": 1e16}))
     assert pod_report.versions({key: row()}) == "jax 1, libtpu 2; commits abcdefg"
+
+
+@pytest.mark.parametrize(
+    ("message", "wants"),
+    [
+        ("Ran out of memory in memory space hbm. Used 19.3G of\n 15.48G hbm.", "needs 19.3G of 15.48G"),
+        ("total memory required for HLO temporaries (17.73G) exceeds available HBM (15.48G).", "needs 17.73G of 15.48G"),
+        ("Out of memory, somehow", "Out of memory, somehow"),
+        ("INTERNAL: the compiler has a bug", None),
+    ],
+)
+def test_what_is_missing_is_read_from_the_compilers_words(message, wants):
+    assert pods._missing(message) == wants
+
+
+@pytest.mark.parametrize(("gib", "fits"), [(15.0, True), (17.0, False)])
+def test_what_the_compiler_lets_pass_must_fit_all_the_same(gib, fits):
+    """Its own check passed programs whose buffers together were larger than the memory of a core."""
+
+    class Compiled:
+        def memory_analysis(self):
+            size = lambda part: int(part * 2**30)  # noqa: E731
+            return types.SimpleNamespace(
+                argument_size_in_bytes=size(9),
+                output_size_in_bytes=size(8),
+                alias_size_in_bytes=size(8),
+                temp_size_in_bytes=size(gib - 9),
+                generated_code_size_in_bytes=0,
+            )
+
+        def cost_analysis(self):
+            return {"flops": 1.0, "bytes accessed": 1.0, "optimal_seconds": 1.0}
+
+        def as_text(self):
+            return "HloModule m\n\nENTRY %main () -> f32[] {\n  ROOT %c = f32[] constant(0)\n}\n"
+
+    found = pods._compile(types.SimpleNamespace(compile=Compiled), pods.DEVICES["v3"])
+    assert found["fits"] == fits
+    assert found["memory_gib"] == gib if fits else "17.0 of 16 GiB" in found["why"]
 
 
 def test_the_rows_that_are_kept_are_whole():
