@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dvdgan_lib import pods
+from dvdgan_lib.experiments import Experiment, UnknownExperimentError
 
 Row = dict[str, Any]
 
@@ -24,6 +25,22 @@ def load(folder: Path = pods.TABLE) -> dict[tuple[str, str, str], Row]:
         if pods.is_kept(*key, folder):
             rows[key] = row
     return rows
+
+
+def fitted(experiment: Experiment, topology: str) -> Experiment:
+    """The experiment with what makes it fit on a slice (remat, weights in pieces), as the table has it.
+
+    Raises:
+      UnknownExperimentError: the table has no row of it for that slice, or one that doesn't fit; one sentence.
+    """
+    rows = {key[2]: row for key, row in load().items() if key[:2] == (experiment.name, experiment.preset) and row["fits"]}
+    if topology not in rows:
+        there = ", ".join(sorted(rows)) or "none"
+        raise UnknownExperimentError(
+            f"The pod table does not say what makes {experiment.name} [{experiment.preset}] fit on {topology}; it knows: "
+            f"{there}. `python -m dvdgan_lib.pods {experiment.name} {topology}` (with libtpu) adds the row."
+        )
+    return pods.changed(experiment, rows[topology]["changes"])
 
 
 def verdict(row: Row | None) -> str:

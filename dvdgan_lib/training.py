@@ -25,7 +25,7 @@ import numpy as np
 from etils import epath
 from tqdm.auto import tqdm
 
-from dvdgan_lib import data, devices, experiments, health, hosts
+from dvdgan_lib import data, devices, experiments, health, hosts, pod_report
 from dvdgan_lib.best_model import BestModel, Measure, averaged_generator, measure_of, sample_sheet
 from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, export
 from dvdgan_lib.experiments import Experiment
@@ -269,6 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help="updates of G, instead of the experiment's number")
     parser.add_argument("--data-dir", help="a folder of videos, one subfolder a class, to train on instead")
     parser.add_argument("--allow-cpu", action="store_true", help="train colab and paper even without an accelerator")
+    parser.add_argument("--slice", metavar="v3-128", help="with what makes the run fit on that TPU slice, by the pod table")
     parser.add_argument("--data-processes", type=int, default=0, help="make batches in that many processes, not in threads")
     parser.add_argument("--evaluate-every", type=int, help="measure FID of a few clips every so many steps, keep the best")
     parser.add_argument(
@@ -304,6 +305,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     try:
         experiment = experiments.get(options.experiment, options.preset)
+        if options.slice:
+            experiment = pod_report.fitted(experiment, options.slice)
         if options.data_dir:
             folder = dataclasses.replace(experiment.data, folder=options.data_dir)
             experiment = dataclasses.replace(experiment, data=folder)

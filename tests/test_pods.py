@@ -221,6 +221,25 @@ def test_what_the_compiler_lets_pass_must_fit_all_the_same(gib, fits):
     assert found["memory_gib"] == gib if fits else "17.0 of 16 GiB" in found["why"]
 
 
+def test_a_run_takes_from_the_table_what_makes_it_fit(tmp_path, monkeypatch):
+    keys = [("kinetics600_64x64_48f", "paper", topology) for topology in ("v3-512", "v3-128", "v3-32")]
+    rows = {key: row() | {"fits": True, "changes": {}} for key in keys}
+    rows[keys[1]]["changes"] = {"remat": True, "sharding": "sharded"}
+    rows[keys[2]]["fits"] = False
+    monkeypatch.setattr(pod_report, "load", lambda: rows)
+    e = experiments.get("kinetics600_64x64_48f", "paper")
+    assert pod_report.fitted(e, "v3-512") == e
+    changed = pod_report.fitted(e, "v3-128")
+    assert changed.model == dataclasses.replace(e.model, remat=True)
+    assert changed.training == dataclasses.replace(e.training, sharding="sharded")
+    for experiment, topology, known in (
+        (e, "v3-32", r"v3-128, v3-512\."),
+        (experiments.get("kinetics600_64x64_48f"), "v3-128", r"none\."),
+    ):
+        with pytest.raises(experiments.UnknownExperimentError, match="it knows: " + known):
+            pod_report.fitted(experiment, topology)
+
+
 def test_the_rows_that_are_kept_are_whole():
     """Of those in the repository: what the notebook reads is there, and follows from what was measured."""
     rows = pod_report.load()
