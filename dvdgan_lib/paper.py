@@ -211,11 +211,18 @@ ASSUMPTIONS = (
         "without antialiasing, as TensorFlow 1 did",
     ),
     Assumption(
-        "layout of Figures 4, 5 and 10",
+        "layout of Figures 4, 5, 10 and 11",
         "captions only in the text",
-        "Figure 4: 4 rows of 15; Figure 5: 6 rows of 8; Figure 10: 8 rows of 8, white gaps",
+        "Figure 4: 4 rows of 15; Figure 5: 6 rows of 8; Figures 10 and 11: 8 rows of 8, white gaps",
         "the captions' numbers; the rest fits a page",
         "any other",
+    ),
+    Assumption(
+        "the samples of Figure 2",
+        '"Generated video samples with interesting behavior" (Figure 2), chosen by eye',
+        "of a random batch of 256 the highest by each of four rules: motion, growth, change that stays, cut and return",
+        "a rule can be repeated, and says how far its pick stands out",
+        "picks by eye",
     ),
     Assumption(
         "layout of Figures 15 and 16",

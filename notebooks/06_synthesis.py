@@ -9,7 +9,7 @@
 # ---
 
 # %% [markdown]
-# # 06 Class-conditional synthesis: Table 1, Figures 4, 5 and 10
+# # 06 Class-conditional synthesis: Table 1, Figures 2, 4, 5, 10 and 11
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/dvdgan-replication/blob/main/notebooks/06_synthesis.ipynb)
 #
@@ -35,7 +35,7 @@ sys.path.insert(0, os.getcwd())
 preset = "laptop"  # smoke, laptop, colab, paper
 seed = 0
 workdir = "runs"
-artefacts = "table_1,figure_04,figure_05,figure_10"
+artefacts = "table_1,figure_02,figure_04,figure_05,figure_10,figure_11"
 figures_dir = "runs/laptop/artefacts"
 figure_05_class = "pulse ring"  # chosen, as the paper chose watermelon cutting; drawn where there is none of that name
 models = {}  # experiment: path of its model; those not named are looked for in workdir, then (laptop) in pretrained/
@@ -46,7 +46,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import baselines, devices, evaluation, metrics, paper, plots, sampling, trained_models, training
+from dvdgan_lib import baselines, devices, evaluation, metrics, paper, plots, sampling, selection, trained_models, training
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
@@ -137,6 +137,54 @@ if "table_1" in wanted:
 
 
 # %% [markdown]
+# ## Figure 2: samples with interesting behavior
+#
+# > "In raster-scan order: a) On-screen generated text with further lines appearing.. b) Zooming in on an object. c) Colored
+# > detail from a pen being left on paper. d) A generated camera change and return."
+#
+# The paper's were chosen by eye. Here a rule picks each out of a random batch (`dvdgan_lib/selection.py`), and says how high
+# it scored beside the batch's median. Text needs a reader: a) is the sample with most motion instead. Where the data has
+# nothing of a kind, as the stand-in has no cuts and no zooms, what comes nearest is shown.
+
+# %%
+FIGURE_2_BATCH = 16 if preset == "smoke" else 256
+if "figure_02" in wanted:
+    generator = generator_of("kinetics600_64x64_12f")
+    classes = training.load_source(generator.experiment).class_names
+    videos = sampling.sample(generator, FIGURE_2_BATCH, seed=seed)
+    labels = sampling.draw(generator.experiment.model, FIGURE_2_BATCH, 1.0, (seed,))[1]
+    picked = selection.pick(videos)
+    shown = np.linspace(0, videos.shape[1] - 1, 6).round().astype(int)
+    scale = max(1, 96 // videos.shape[2])
+    figure, axes = plt.subplots(2, 2, figsize=(12, 4.2), layout="constrained")
+    scores = {}
+    for letter, (rule, i), axis in zip("abcd", picked.items(), axes.flat, strict=True):
+        of_all = selection.FIGURE_2[rule](videos)
+        scores[rule] = {
+            "sample": i,
+            "class": classes[labels[i]],
+            "score": float(of_all[i]),
+            "median": float(np.median(of_all)),
+        }
+        axis.imshow(plots.grid(plots.enlarge(videos[i, shown], scale), columns=6), interpolation="nearest")
+        numbers = f"{of_all[i]:.2f}, median {np.median(of_all):.2f}"
+        axis.set_title(f"{letter}) {rule}: {numbers} ({classes[labels[i]]})", fontsize=10)
+        axis.axis("off")
+    caption = (
+        f"Six frames of the sample with the highest score by each rule, out of a random batch of {FIGURE_2_BATCH}, time to "
+        f"the right. Rules: dvdgan_lib/selection.py. {trained_models.described(generator)}"
+    )
+    figure.suptitle("Figure 2: samples picked by rule", fontsize=12)
+    figure.supxlabel(caption, fontsize=8, color="0.3", wrap=True)
+    plt.show()
+    chosen = videos[list(picked.values())]
+    plots.show_videos(chosen, columns=2, scale=scale)
+    record = plots.provenance(
+        "figure_02", parameters, [generator], caption=caption, data=generator.card["data"], picked=scores
+    )
+    plots.save_artefact(figures_dir, figure, record, video=plots.grid_video(chosen, columns=2, scale=scale))
+
+# %% [markdown]
 # ## Figure 4: four classes
 #
 # > "Each row is the first frame of 15 videos from a random class, all from the same checkpoint."
@@ -180,25 +228,28 @@ if "figure_05" in wanted:
     plots.save_artefact(figures_dir, figure, record, video=plots.grid_video(videos, columns=4, scale=scale), fps=12)
 
 # %% [markdown]
-# ## Figure 10: a random batch
+# ## Figures 10 and 11: random batches
 #
-# > "The first frames from a random batch of samples from DVD-GAN trained on 12 frames of 64 × 64 Kinetics-600."
+# > "The first frames from a random batch of samples from DVD-GAN trained on 12 frames of 64 × 64 Kinetics-600." (48
+# > frames in Figure 11)
 #
 # Positions are named (row, column) from the top left, starting at 0 (appendix E).
 
 # %%
-if "figure_10" in wanted:
-    generator = generator_of("kinetics600_64x64_12f")
+for name, run in (("figure_10", "kinetics600_64x64_12f"), ("figure_11", "kinetics600_64x64_48f")):
+    if name not in wanted:
+        continue
+    generator = generator_of(run)
     videos = sampling.sample(generator, 64, seed=seed)
     scale = max(1, 96 // videos.shape[2])
     caption = f"First frames of a random batch. {trained_models.described(generator)}"
-    figure = plots.picture(
-        plots.grid(plots.enlarge(videos[:, 0], scale), columns=8), "Figure 10: a random batch", caption, width=8
-    )
+    title = f"Figure {name[-2:]}: a random batch, {videos.shape[1]} frames"
+    figure = plots.picture(plots.grid(plots.enlarge(videos[:, 0], scale), columns=8), title, caption, width=8)
     plt.show()
-    plots.show_videos(videos, columns=8, scale=scale)
-    record = plots.provenance("figure_10", parameters, [generator], caption=caption, data=generator.card["data"])
-    plots.save_artefact(figures_dir, figure, record, video=plots.grid_video(videos, columns=8, scale=scale))
+    fps = 8 if videos.shape[1] == 12 else 12
+    plots.show_videos(videos, columns=8, scale=scale, fps=fps)
+    record = plots.provenance(name, parameters, [generator], caption=caption, data=generator.card["data"])
+    plots.save_artefact(figures_dir, figure, record, video=plots.grid_video(videos, columns=8, scale=scale), fps=fps)
 
 # %% [markdown]
 # ## Paper and ours

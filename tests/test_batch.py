@@ -35,7 +35,7 @@ def test_plan_is_cheapest_first_with_totals():
     lines = batch.format_plan(steps, "laptop").splitlines()
     hours = cost.train_hours + cost.evaluate_hours + batch.NOTEBOOK_HOURS["laptop"]
     assert lines[-1].split() == ["4", "steps", f"{hours:.2f}", f"{cost.gigabytes:.2f}"]
-    assert lines[-2].endswith("claims, figure_04, figure_10, figure_15, figure_16, table_1, truncation")
+    assert lines[-2].endswith("claims, figure_02, figure_04, figure_10, figure_15, figure_16, table_1, truncation")
     assert "figure" not in lines[-3]  # only Table 1 reads the evaluation
 
 
@@ -58,7 +58,7 @@ def test_seeds_are_runs_of_their_own():
         (["check", "--preset", "huge"], "There is no preset 'huge'; the presets are smoke, laptop, colab, paper."),
         (
             ["check", "--preset", "smoke", "figure_99"],
-            "There is no artefact 'figure_99'; the artefacts are claims, figure_03, ",
+            "There is no artefact 'figure_99'; the artefacts are claims, figure_02, ",
         ),
     ],
 )

@@ -1,0 +1,84 @@
+"""The rules that pick samples, on clips made to have just what each looks for."""
+
+import numpy as np
+import pytest
+
+from dvdgan_lib import selection
+
+T, SIZE = 12, 16
+
+
+def still():
+    """A square that rests on grey."""
+    clip = np.full((T, SIZE, SIZE, 3), 120, np.uint8)
+    clip[:, 6:10, 6:10] = 250
+    return clip
+
+
+def made():
+    """A clip for each rule, by its name in FIGURE_2, and three that are for none."""
+    rng = np.random.default_rng(0)
+    shaken = rng.integers(0, 256, (T, SIZE, SIZE, 3), dtype=np.uint8)
+    grown, penned, cut = still(), still(), still()
+    for t in range(T):
+        r = 1 + t // 2
+        grown[t] = 120
+        grown[t, 8 - r : 8 + r, 8 - r : 8 + r] = 250
+        penned[t, 3, 1 : 2 + t] = 0  # a line that gets longer, and stays
+        penned[t, 13, 1 : 2 + t] = 0
+    cut[4:8] = [20, 200, 60]
+    noisy = np.clip(still() + rng.normal(0, 3, still().shape), 0, 255).astype(np.uint8)
+    shrunk = grown[::-1]
+    clips = dict(zip(selection.FIGURE_2, (shaken, grown, penned, cut), strict=True))
+    return clips | {"still": still(), "noisy": noisy, "shrunk": shrunk}
+
+
+@pytest.mark.parametrize("name", list(selection.FIGURE_2))
+def test_a_rule_finds_the_clip_that_was_made_for_it(name):
+    clips = made()
+    scores = selection.FIGURE_2[name](np.stack(list(clips.values())))
+    assert list(clips)[int(np.argmax(scores))] == name
+
+
+def test_each_rule_takes_another_clip():
+    clips = made()
+    chosen = selection.pick(np.stack(list(clips.values())))
+    assert len(set(chosen.values())) == 4
+    assert list(chosen) == list(selection.FIGURE_2)
+    assert list(clips)[chosen["most motion"]] == "most motion"
+
+
+def test_what_is_drawn_stays():
+    """A dot that comes and goes changes as many pixels as often as a line that grows, but leaves nothing."""
+    drawn, gone = still(), still()
+    for t in range(T):
+        drawn[t, 3, 1 : 2 + t] = 0
+        gone[t, 3, 1 + t] = 0
+    line, dot, nothing = selection.drawn(np.stack([drawn, gone, still()]))
+    assert line == pytest.approx((T - 1) / SIZE**2)
+    assert dot == pytest.approx(1 / T / SIZE**2)  # of T pixels one stays
+    assert nothing == 0
+
+
+def test_a_line_that_gets_longer_is_no_zoom():
+    line = np.full((T, SIZE, SIZE, 3), 120, np.uint8)
+    for t in range(T):
+        line[t, 3, 1 : 2 + t] = 0
+        line[t, 3 : 4 + t // 2, 1] = 0
+    zoom = made()["a zoom: the object grows"]
+    of_line, of_zoom = selection.growth(np.stack([line, zoom]))
+    assert of_line < of_zoom / 2
+
+
+def test_values_of_simple_clips():
+    flash = still()
+    flash[5] = np.minimum(flash[5].astype(int) + 5, 255)
+    assert selection.motion(np.stack([still(), flash]))[0] == 0
+    assert selection.motion(np.stack([flash]))[0] == pytest.approx(2 * 5 / (T - 1))
+    there_and_back = np.zeros((1, 3, 2, 2, 3), np.uint8)
+    there_and_back[0, 1] = 100
+    assert selection.cut_and_return(there_and_back)[0] == pytest.approx(100)
+    doubled = np.zeros((1, 2, 8, 8, 3), np.uint8)
+    doubled[0, 0, 3:4, 3:5], doubled[0, 1, 3:5, 3:5] = 200, 200
+    assert selection.growth(doubled)[0] == pytest.approx(np.log(2))
+    assert selection.growth(np.zeros((1, 2, 8, 8, 3), np.uint8))[0] == 0
