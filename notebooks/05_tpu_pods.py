@@ -73,9 +73,9 @@ Markdown(pod_report.markdown(rows, [key for key in pods.PLAN if key[1] == shown]
 # of D and one of G at batch 512. A row that says *not compiled yet* has simply not been: `recompile = True`, or
 # `python -m dvdgan_lib.pods` with libtpu installed, makes it.
 #
-# * *Memory* is that of the larger update: weights, Adam's moments and the average, and what the update needs on the way. What
-#   needs more than a core has is tried again with `remat`, then with weights in pieces, then in bfloat16; the verdict says so,
-#   and `python -m dvdgan_lib.training RUN --preset paper --slice v3-128` takes the same.
+# * *Memory* is that of the larger update: weights, Adam's moments and the average, and what the update needs on the way.
+#   What needs more than a core has is tried again with `remat`, then with weights in pieces, then in bfloat16. The verdict
+#   says so, and `python -m dvdgan_lib.training RUN --preset paper --slice v3-128` takes the same.
 # * *TFLOP* counts the model's convolutions and products: with the zeros around each frame (a fifth at 4x4 to 16x16, which
 #   the compiler can leave out), without padding to the tiles of the matrix units.
 # * *Traffic* is what XLA counts between the chip's memory and its cores. It has the body of each loop once, so that of the
