@@ -28,9 +28,9 @@ from dvdgan_lib.updates import State, Updates
 
 log = logging.getLogger(__name__)
 
-# (real, fake), uint8 [N, T, H, W, 3], the real ones the same each time -> (FID, Inception Score), each a float with a str
-# that says of what.
-Measure = Callable[[np.ndarray, np.ndarray], tuple[Any, Any]]
+# (real, fake, labels): uint8 [N, T, H, W, 3], the real ones the same each time, and the classes of the fakes, [N]
+# -> {"fid": ..., "inception_score": ..., ...}, each a float with a str that says of what.
+Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, Any]]
 
 
 @functools.lru_cache
@@ -93,14 +93,18 @@ def measure_of(experiment: Experiment, workdir: epath.PathLike) -> Measure:
             )
     seen_real: list[metrics.I3DFeatures] = []  # computed once: half of the work
 
-    def by_i3d(real: np.ndarray, fake: np.ndarray) -> tuple[Any, Any]:
+    def by_i3d(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         seen_real[:] = seen_real or [metrics.features(real)]
         seen = metrics.features(fake)
-        return metrics.frechet_inception_distance(seen_real[0], seen), metrics.inception_score(seen)
+        fid = metrics.frechet_inception_distance(seen_real[0], seen)
+        return {"fid": fid, "inception_score": metrics.inception_score(seen)}
 
-    def by_classifier(real: np.ndarray, fake: np.ndarray) -> tuple[Any, Any]:
-        fid = metrics.stand_in_frechet_distance(real, fake, classifier)
-        return fid, metrics.stand_in_inception_score(fake, classifier)
+    def by_classifier(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        return {
+            "fid": metrics.stand_in_frechet_distance(real, fake, classifier),
+            "inception_score": metrics.stand_in_inception_score(fake, classifier),
+            "class_accuracy": metrics.class_accuracy(fake, labels, classifier),
+        }
 
     return by_i3d if classifier is None else by_classifier
 
@@ -135,7 +139,8 @@ class BestModel:
           position: the loader's iterator.
 
         Returns:
-          FID and Inception Score of few clips by their names in metrics.jsonl, the same in every process.
+          What was measured of few clips by its names in metrics.jsonl, the same in every process: FID, Inception Score,
+          and "motion", the samples' mean change from frame to frame over that of the real clips.
         """
         m, n = generator.experiment.model, min(self.clips, len(self.source))
         if self._real is None:
@@ -143,11 +148,15 @@ class BestModel:
         latents, labels = draw(m, n, 1.0, (self.seed, 4))
         given = self._real[:, : m.conditioning_frames] if m.conditioning_frames else None
         fake = generate(generator, latents, labels, conditioning=given, progress=False)
-        value, score, text = 0.0, 0.0, ""
+        values, text = {}, ""
         if hosts.is_first():
-            fid, inception_score = self._measure(self._real, fake)
-            value, score, text = float(fid), float(inception_score), str(fid)
-        value, score, text = hosts.from_first("fid", [value, score, text])
+            from dvdgan_lib.selection import motion  # here, because it brings SciPy: a second before the first step
+
+            found = self._measure(self._real, fake, labels)
+            values, text = {name: float(result) for name, result in found.items()}, str(found["fid"])
+            values["motion"] = float(motion(fake).mean() / motion(self._real).mean())
+        values, text = hosts.from_first("fid", [values, text])
+        value = values["fid"]
         if value < self.best:
             self.best = value
             log.info("Best so far, at step %d: %s; kept in %s.", step, text, self.folder)
@@ -162,7 +171,7 @@ class BestModel:
                 write_atomically(
                     self.folder / "best.json", json.dumps({"step": step, "fid": value, "of": text, "note": few})
                 )
-        return {"fid_of_few_clips": value, "inception_score_of_few_clips": score}
+        return {f"{name}_of_few_clips": number for name, number in values.items()}
 
     def close(self) -> None:
         """Ends what the checkpoints have under way."""

@@ -191,19 +191,21 @@ def test_a_loss_without_bound_ends_the_command_with_a_code_of_its_own(run, tmp_p
 
 def test_the_best_model_is_kept_with_its_checkpoint(run, tmp_path, tiny):
     """FID falls, rises, falls a little: of four steps the second is the best, also where the run was resumed between."""
-    values, seen = iter([5.0, 2.0, 9.0, 3.0]), []
+    values, seen, still = iter([5.0, 2.0, 9.0, 3.0]), [], []
 
-    def measure(real, fake):
-        seen.append((real.shape, fake.shape, real.dtype, fake.dtype))
-        return next(values), 1.5
+    def measure(real, fake, labels):
+        seen.append((real.shape, fake.shape, real.dtype, fake.dtype, labels.shape))
+        still.append(np.abs(np.diff(fake.astype(float), axis=1)).mean() / np.abs(np.diff(real.astype(float), axis=1)).mean())
+        return {"fid": next(values), "inception_score": 1.5}
 
     every = replaced(tiny, evaluate_every=1, evaluate_clips=6)
     folder = run(tmp_path, every, steps=2, measure=measure).parent
     at_2 = load_generator(folder)
     run(tmp_path, every, steps=4, measure=measure)
-    assert seen == [((6, 3, 16, 16, 3), (6, 3, 16, 16, 3), np.uint8, np.uint8)] * 4
+    assert seen == [((6, 3, 16, 16, 3), (6, 3, 16, 16, 3), np.uint8, np.uint8, (6,))] * 4
     assert [line["fid_of_few_clips"] for line in metrics(folder).values()] == [5.0, 2.0, 9.0, 3.0]
     assert {line["inception_score_of_few_clips"] for line in metrics(folder).values()} == {1.5}
+    assert [line["motion_of_few_clips"] for line in metrics(folder).values()] == pytest.approx(still, abs=1e-5)
     best = load_generator(folder / "best")
     jax.tree.map(np.testing.assert_array_equal, (best.params, best.standing), (at_2.params, at_2.standing))
     assert (best.card["steps"], best.card["fid"]) == (2, 2.0)

@@ -198,9 +198,10 @@ def test_a_run_is_measured_by_its_stand_ins_classifier_where_it_asks_for_that(tm
     run = experiments.get("ucf101_128x128_16f", "laptop")
     run = dataclasses.replace(run, training=dataclasses.replace(run.training, evaluate_by="stand-in classifier"))
     clips = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 16, 3), np.uint8)
-    fid, score = measure_of(run, tmp_path)(clips, clips)
-    assert float(fid) == pytest.approx(0, abs=1e-6)
-    assert 1 <= float(score) <= 3
+    found = measure_of(run, tmp_path)(clips, clips, np.zeros(8, int))
+    assert float(found["fid"]) == pytest.approx(0, abs=1e-6)
+    assert 1 <= float(found["inception_score"]) <= 3
+    assert 0 <= float(found["class_accuracy"]) <= 1
     other = dataclasses.replace(run, data=experiments.DataConfig("robot_push"))
     with pytest.raises(CheckpointError, match="there is none: notebooks/04_classifier trains one"):
         measure_of(other, tmp_path)
