@@ -60,7 +60,13 @@ def model(run):
     return batch.model_path(run, PRESET, RUNS, FROM_SCRATCH)
 
 
-UNTRAINED = [run for run in batch.RUNS if not os.path.exists(f"{HOME}/{run}/model.safetensors")]
+def curves(artefact):
+    return batch.curve_paths(artefact, PRESET, RUNS, FROM_SCRATCH)
+
+
+CURVES = {run: path for artefact in batch.ARTEFACTS for run, path in curves(artefact).items()}
+TRAINED = sorted({*batch.RUNS, *CURVES})
+UNTRAINED = [run for run in TRAINED if not os.path.exists(f"{HOME}/{run}/model.safetensors")]
 
 
 def seed(run):
@@ -79,6 +85,7 @@ def target(artefact):
     made = batch.ARTEFACTS[artefact]
     runs = sorted({*made.models, *made.evaluations})
     files = [f"{HOME}/data/{run}.json" for run in runs] + [model(run) for run in runs]
+    files += curves(artefact).values()
     files += [f"{HOME}/{run}/evaluation.json" for run in made.evaluations]
     files += artefact_files(f"{HOME}/artefacts", artefact)
     return files + (artefact_files(FIGURES, artefact) if PRESET == "laptop" else [])
@@ -175,6 +182,7 @@ rule artefact:
         evaluations=lambda wildcards: [
             f"{HOME}/{run}/evaluation.json" for run in batch.ARTEFACTS[wildcards.artefact].evaluations
         ],
+        curves=lambda wildcards: list(curves(wildcards.artefact).values()),
     output:
         [f"{HOME}/artefacts/{{artefact}}.{extension}" for extension in EXTENSIONS],
     params:
@@ -183,6 +191,12 @@ rule artefact:
         shown=lambda wildcards: [batch.settings(run, "paper") for run in batch.ARTEFACTS[wildcards.artefact].shown],
         models=lambda wildcards: ", ".join(
             f"{run}: {model(run)}" for run in batch.ARTEFACTS[wildcards.artefact].models
+        ),
+        # Only to notebooks that have the parameter.
+        curves=lambda wildcards: (
+            "-y 'curves: {" + ", ".join(f"{run}: {path}" for run, path in curves(wildcards.artefact).items()) + "}'"
+            if batch.ARTEFACTS[wildcards.artefact].curves
+            else ""
         ),
     log:
         notebook=f"{HOME}/notebooks/{{artefact}}.ipynb",
@@ -193,7 +207,7 @@ rule artefact:
     shell:
         "rm -f {HOME}/artefacts/{wildcards.artefact}.*;"
         " {PAPERMILL} -p artefacts {wildcards.artefact} -p figures_dir {HOME}/artefacts"
-        " -y 'models: {{{params.models}}}'"
+        " -y 'models: {{{params.models}}}' {params.curves}"
         " notebooks/{params.notebook}.ipynb {log.notebook} > {log.text} 2>&1"
 
 

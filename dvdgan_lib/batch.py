@@ -32,26 +32,40 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Artefact:
-    """A table or figure: the notebook that draws it, and the runs whose models and evaluations it reads.
+    """A table or figure: the notebook that draws it, and the runs whose models, evaluations and curves it reads.
 
+    `curves`: runs whose curves over training it draws, see `curve_path`.
     `shown`: runs whose configuration at the paper's size is what it shows, whatever the preset.
     """
 
     notebook: str
     models: tuple[str, ...] = ()
     evaluations: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
 
+
+def _seeds(names: Iterable[str], seeds: int) -> tuple[str, ...]:
+    """All runs of the experiments, the first seed of each first."""
+    distinct = dict.fromkeys(names)
+    return tuple(name if seed == 0 else f"{name}-seed{seed}" for seed in range(seeds) for name in distinct)
+
+
+_FIGURE_6 = _seeds((name for names in experiments.FIGURE_6.values() for name in names), experiments.SEEDS)
+_COMPARED = (*_FIGURE_6, *experiments.DISCRIMINATORS[1:], *experiments.APPENDIX_D[1:])
 
 # A run is an experiment's name, with "-seed1" behind it where the seed is not 0 (experiments.seeded_name).
 ARTEFACTS = {
     "table_1": Artefact("06_synthesis", evaluations=("kinetics600_64x64_12f",)),
     "truncation": Artefact("07_truncation", models=("kinetics600_64x64_12f",)),
-    "claims": Artefact("13_claims", models=("kinetics600_64x64_12f",)),
+    "discriminators": Artefact("10_ablations", curves=experiments.DISCRIMINATORS),
+    "appendix_d": Artefact("12_appendix_d", curves=experiments.APPENDIX_D),
+    "claims": Artefact("13_claims", models=("kinetics600_64x64_12f",), curves=_COMPARED),
     "figure_02": Artefact("06_synthesis", models=("kinetics600_64x64_12f",)),
     "figure_03": Artefact("02_model_walkthrough", shown=("kinetics600_64x64_12f",)),
     "figure_04": Artefact("06_synthesis", models=("kinetics600_64x64_12f",)),
     "figure_05": Artefact("06_synthesis", models=("kinetics600_64x64_48f",)),
+    "figure_06": Artefact("10_ablations", curves=_FIGURE_6),
     "figure_07": Artefact("02_model_walkthrough", shown=("kinetics600_64x64_12f",)),
     "figure_08": Artefact("02_model_walkthrough", shown=("kinetics600_fp_64x64_5to11",)),
     "figure_10": Artefact("06_synthesis", models=("kinetics600_64x64_12f",)),
@@ -60,6 +74,8 @@ ARTEFACTS = {
     "figure_16": Artefact("11_interpolation", models=("kinetics600_64x64_12f",)),
 }
 RUNS = sorted({run for artefact in ARTEFACTS.values() for run in (*artefact.models, *artefact.evaluations)})
+# Two dozen trainings of as many programs are too much for a smoke test: it draws these.
+SMOKE_CURVES = ("phi_pool2", "phi_crop")
 # What every artefact is saved as; some have a video or a Markdown table beside it.
 EXTENSIONS = ("png", "pdf", "json")
 # Hours of a notebook that only reads what others made: it starts a kernel, compiles, and draws.
@@ -80,6 +96,25 @@ def model_path(run: str, preset: str, runs: str, from_scratch: bool) -> str:
             )
         return f"{shipped}/model.safetensors"
     return f"{runs}/{preset}/{run}/model.safetensors"
+
+
+def curve_path(run: str, preset: str, runs: str, from_scratch: bool) -> str | None:
+    """What a run's curve over training is read from: the model it ended in, or its record shipped in pretrained/.
+
+    None where an artefact is to do without: at the laptop preset not all are shipped, and none is trained unasked.
+    """
+    if preset == "laptop" and not from_scratch:
+        shipped = Path("pretrained") / run / "curve.json"
+        return str(shipped) if shipped.is_file() else None
+    if preset == "smoke" and run not in SMOKE_CURVES:
+        return None
+    return f"{runs}/{preset}/{run}/model.safetensors"
+
+
+def curve_paths(artefact: str, preset: str, runs: str, from_scratch: bool) -> dict[str, str]:
+    """{run: `curve_path`} of what an artefact draws."""
+    paths = {run: curve_path(run, preset, runs, from_scratch) for run in ARTEFACTS[artefact].curves}
+    return {run: path for run, path in paths.items() if path}
 
 
 def settings(run: str, preset: str) -> str:
@@ -235,7 +270,7 @@ def serves(work: Step) -> list[str]:
     """The artefacts that a step is for."""
     if work.target in ARTEFACTS:
         return [work.target]
-    readers = {name: {*artefact.models, *artefact.evaluations} for name, artefact in ARTEFACTS.items()}
+    readers = {name: {*artefact.models, *artefact.evaluations, *artefact.curves} for name, artefact in ARTEFACTS.items()}
     if work.rule == "evaluate":
         readers = {name: set(artefact.evaluations) for name, artefact in ARTEFACTS.items()}
     return sorted(name for name, runs in readers.items() if work.target in runs)

@@ -237,6 +237,22 @@ def _runs() -> dict[str, _Run]:
 
 _RUNS = _runs()
 NAMES = tuple(_RUNS)
+# What is compared with what, by curves over training. k = 8 is the configuration of phi_pool2, which is what the others are
+# compared with: one run (of three seeds) serves them all.
+SEEDS = 3  # Figure 6: "three identical DVD-GANs with different random initializations"
+FIGURE_6 = {
+    "phi": ("phi_identity", "phi_pool2", "phi_pool4", "phi_crop"),
+    "k": ("k_1", "k_2", "phi_pool2", "k_10"),
+}
+DISCRIMINATORS = ("phi_pool2", "no_ds", "no_dt")
+APPENDIX_D = (
+    "phi_pool2",
+    *(f"norm_{kind}" for kind in ("group", "layer", "instance", "none")),
+    "no_final_norm",
+    "no_block_norm",
+    "norm_over_time",
+    "biggan_deep",
+)
 
 _NUM_CLASSES = {"kinetics600": 600, "ucf101": 101, "bair": 1}
 # What stands in for a data set where none is on the machine, and its number of classes.
@@ -254,10 +270,11 @@ def _paper(run: _Run) -> dict[str, Any]:
         num_classes=_NUM_CLASSES[run.data],
         ch=128 if run.resolution == 64 else 96,
     )
+    curve = {"evaluate_every": 5_000, "evaluate_clips": 2048} if run.compared else {}
     return {
         "model": dataclasses.replace(model, **run.model),
         "data": DataConfig(run.data, run.stride),
-        "training": TrainingConfig(steps=run.steps),
+        "training": TrainingConfig(steps=run.steps, **curve),
         "evaluation": EvaluationConfig(num_clips=50_000, batch_size=256),
         "cost": Cost("TPU pod of 32 to 512 v3 cores", 48.0, 2.0, 250.0, f"the paper: {run.hours} hours; not run by us"),
     }

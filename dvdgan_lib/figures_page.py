@@ -20,9 +20,11 @@ _KEYS = {"commit", "dirty", "parameters", "caption", "date"}
 
 
 def heading(artefact: str) -> str:
-    """ "figure_04" -> "Figure 4", "table_1" -> "Table 1", "truncation" -> "Truncation"."""
+    """ "figure_04" -> "Figure 4", "table_1" -> "Table 1", "truncation" -> "Truncation", "appendix_d" -> "Appendix D"."""
     kind, _, number = artefact.rpartition("_")
-    return f"{kind.capitalize()} {int(number)}" if number.isdigit() else artefact.replace("_", " ").capitalize()
+    if number.isdigit() or len(number) == 1:
+        return f"{kind.capitalize()} {number.lstrip('0').upper()}"
+    return artefact.replace("_", " ").capitalize()
 
 
 def _order(artefact: str) -> tuple[int, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import imageio_ffmpeg
@@ -15,6 +15,7 @@ import mediapy
 import numpy as np
 from etils import epath
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dvdgan_lib.checkpoints import TrainedGenerator, git_commit, write_atomically
@@ -104,6 +105,26 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     """The same table for a README."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "".join("| " + " | ".join(cell.replace("\n", " ") for cell in line) + " |\n" for line in lines)
+
+
+def training_curves(axes: Axes, groups: Mapping[str, tuple[np.ndarray, np.ndarray] | None], measure: str) -> None:
+    """Draws a measure over steps of training: for each group, by its label, the mean over seeds and its standard deviation.
+
+    Args:
+      axes: to draw into.
+      groups: {label: (steps [S], values [seeds, S])}, see `curves.at_shared_steps`; None keeps its colour and isn't drawn.
+      measure: what it is, for the axis.
+    """
+    for i, (label, group) in enumerate(groups.items()):
+        if group is None:
+            continue
+        steps, values = group
+        seeds = f"{len(values)} seeds" if len(values) > 1 else "1 seed"
+        deviation = values.std(axis=0, ddof=1) if len(values) > 1 else None
+        style = {"color": f"C{i}", "marker": "o", "markersize": 3, "capsize": 3, "linewidth": 1.4}
+        axes.errorbar(steps, values.mean(axis=0), yerr=deviation, label=f"{label} ({seeds})", **style)
+    axes.set(xlabel="steps (updates of G)", ylabel=measure)
+    axes.grid(alpha=0.25)
 
 
 def provenance(artefact: str, parameters: dict[str, Any], generators: Sequence[TrainedGenerator] = (), **more: Any) -> dict:

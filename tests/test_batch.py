@@ -22,7 +22,7 @@ figures/table_1.png\t-\tpublish\t-\tmissing\tupdate pending
 
 def test_artefacts_name_runs_that_exist():
     for artefact in batch.ARTEFACTS.values():
-        for run in (*artefact.models, *artefact.evaluations, *artefact.shown):
+        for run in (*artefact.models, *artefact.evaluations, *artefact.curves, *artefact.shown):
             experiments.get(run.partition("-seed")[0])
 
 
@@ -58,7 +58,7 @@ def test_seeds_are_runs_of_their_own():
         (["check", "--preset", "huge"], "There is no preset 'huge'; the presets are smoke, laptop, colab, paper."),
         (
             ["check", "--preset", "smoke", "figure_99"],
-            "There is no artefact 'figure_99'; the artefacts are claims, figure_02, ",
+            "There is no artefact 'figure_99'; the artefacts are appendix_d, claims, ",
         ),
     ],
 )
@@ -88,6 +88,25 @@ def test_shipped_models_are_used_unless_trained_from_scratch(tmp_path, monkeypat
     assert batch.model_path("a", "laptop", "runs", from_scratch=False) == shipped
     assert batch.model_path("a", "laptop", "runs", from_scratch=True) == trained
     assert batch.model_path("a", "smoke", "runs", from_scratch=False) == "runs/smoke/a/model.safetensors"
+
+
+def test_a_shipped_curve_is_drawn_and_none_is_trained_unasked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained = "runs/laptop/phi_crop/model.safetensors"
+    assert batch.curve_path("phi_crop", "laptop", "runs", from_scratch=False) is None
+    assert batch.curve_path("phi_crop", "laptop", "runs", from_scratch=True) == trained
+    (tmp_path / "pretrained/phi_crop").mkdir(parents=True)
+    (tmp_path / "pretrained/phi_crop/curve.json").touch()
+    assert batch.curve_paths("figure_06", "laptop", "runs", False) == {"phi_crop": "pretrained/phi_crop/curve.json"}
+    assert batch.curve_path("phi_crop", "laptop", "runs", from_scratch=True) == trained
+    assert batch.curve_path("phi_crop", "paper", "runs", from_scratch=False) == trained.replace("laptop", "paper")
+    assert set(batch.curve_paths("figure_06", "smoke", "runs", False)) == set(batch.SMOKE_CURVES)
+    # Seven configurations of Figure 6, each with three seeds; the others once.
+    paths = {name: batch.curve_paths(name, "paper", "runs", False) for name in batch.ARTEFACTS}
+    assert len(paths["figure_06"]) == 21
+    assert len(paths["discriminators"]) == 3
+    assert len(paths["appendix_d"]) == 9
+    assert len(paths["claims"]) == 31
 
 
 def test_fingerprint_follows_imports_and_ignores_prose(tmp_path):

@@ -207,7 +207,9 @@ def test_lost_weights_stop_the_batch_at_once(repository):
     assert re.match(r"pretrained/\S+/model.safetensors is missing: restore it .*, or use FROM_SCRATCH=1\.\n", output)
     code, output = finish(make(repository, "plan", "FROM_SCRATCH=1"))
     assert code == 0, output
-    assert len(re.findall("^train ", output, re.MULTILINE)) == len(batch.RUNS)
+    assert len(re.findall("^train ", output, re.MULTILINE)) == len(
+        {*batch.RUNS, *(run for a in batch.ARTEFACTS.values() for run in a.curves)}
+    )
 
 
 def test_unwritable_figures_stop_the_batch_at_once(repository):

