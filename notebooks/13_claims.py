@@ -39,6 +39,7 @@ workdir = "runs"
 artefacts = "claims"
 figures_dir = "runs/laptop/artefacts"
 models = {}  # experiment: path of its model; those not named are looked for in workdir, then (laptop) in pretrained/
+curves = {}  # run: path of its curve; without any, workdir's runs, then (laptop) those in pretrained/
 
 # %%
 import collections
@@ -47,14 +48,23 @@ import textwrap
 from IPython.display import Markdown, display
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import claims, devices, evaluation, plots, pod_report, trained_models
+from dvdgan_lib import claims, devices, evaluation, experiments, plots, pod_report, trained_models, verdicts
+from dvdgan_lib import curves as curves_lib
+from dvdgan_lib.checkpoints import CheckpointError
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 generator = trained_models.find("kinetics600_64x64_12f", preset, workdir, models)
 truncation = evaluation.find_record("truncation", generator, trained_models.record_folders(generator, workdir))
-evidence = claims.Evidence(generator, truncation, pod_report.load())
+compared = [*experiments.FIGURE_6["phi"], *experiments.FIGURE_6["k"], *experiments.DISCRIMINATORS, *experiments.APPENDIX_D]
+measured_curves = curves_lib.find(list(dict.fromkeys(compared)), preset, workdir, curves)
+try:
+    predictor = trained_models.find("bair_fp_64x64_1to15", preset, workdir, models)
+    prediction = evaluation.find_record("prediction", predictor, trained_models.record_folders(predictor, workdir))
+except CheckpointError:
+    prediction = None
+evidence = verdicts.Evidence(generator, truncation, pod_report.load(), measured_curves, prediction)
 ledger = claims.ledger(evidence, preset)
 
 # %% [markdown]
@@ -73,16 +83,16 @@ rows = [
 ]
 text = plots.markdown_table(columns, rows)
 display(Markdown(text))
-print("; ".join(f"{verdict}: {counts[verdict]}" for verdict in claims.VERDICTS if counts[verdict]), f"of {len(ledger)}")
+print("; ".join(f"{verdict}: {counts[verdict]}" for verdict in verdicts.VERDICTS if counts[verdict]), f"of {len(ledger)}")
 
 # %%
 COLOURS = {
-    claims.REPRODUCED: "#1a7f37",
-    claims.DIRECTION: "#9a6700",
-    claims.NOT_SEEN: "#57606a",
-    claims.CONTRADICTED: "#cf222e",
-    claims.NOT_TESTABLE: "#8c959f",
-    claims.NOT_MEASURED: "#8c959f",
+    verdicts.REPRODUCED: "#1a7f37",
+    verdicts.DIRECTION: "#9a6700",
+    verdicts.NOT_SEEN: "#57606a",
+    verdicts.CONTRADICTED: "#cf222e",
+    verdicts.NOT_TESTABLE: "#8c959f",
+    verdicts.NOT_MEASURED: "#8c959f",
 }
 if "claims" in wanted:
     wrapped = [
@@ -113,10 +123,10 @@ if "claims" in wanted:
             shown = "\n".join(cell).replace("$", r"\$")
             axes.text(x, y, shown, fontsize=8.5, va="top", color=colour, weight="bold" if verdict else None)
         y += height + 0.7
-    judged = len(ledger) - counts[claims.NOT_MEASURED]
+    judged = len(ledger) - counts[verdicts.NOT_MEASURED]
     caption = (
         f"{len(ledger)} claims, {judged} judged: "
-        + ", ".join(f"{counts[v]} {v}" for v in claims.VERDICTS if counts[v])
+        + ", ".join(f"{counts[v]} {v}" for v in verdicts.VERDICTS if counts[v])
         + f". Laptop-sized measurements are of stand-ins. {trained_models.described(generator)}"
     )
     plt.show()

@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dvdgan_lib import claims, experiments, paper, pods
+from dvdgan_lib import claims, exact_judges, experiments, paper, pods, trained_judges, verdicts
+from dvdgan_lib.curves import Curve
 
 
 def evidence(truncation=None, pod_rows=None):
-    return claims.Evidence(generator=None, truncation=truncation, pod_rows=pod_rows or {})
+    return verdicts.Evidence(generator=None, truncation=truncation, pod_rows=pod_rows or {})
 
 
 def curve(key, values):
@@ -22,39 +23,39 @@ def curve(key, values):
 @pytest.mark.parametrize(
     ("ours", "papers", "verdict"),
     [
-        (3.0, 3.0, claims.REPRODUCED),
-        (1.8, 3.0, claims.REPRODUCED),  # the square root of 3 is 1.73
-        (1.7, 3.0, claims.DIRECTION),
-        (1.03, 3.0, claims.DIRECTION),
-        (1.01, 3.0, claims.NOT_SEEN),
-        (0.99, 3.0, claims.NOT_SEEN),
-        (0.9, 3.0, claims.CONTRADICTED),
+        (3.0, 3.0, verdicts.REPRODUCED),
+        (1.8, 3.0, verdicts.REPRODUCED),  # the square root of 3 is 1.73
+        (1.7, 3.0, verdicts.DIRECTION),
+        (1.03, 3.0, verdicts.DIRECTION),
+        (1.01, 3.0, verdicts.NOT_SEEN),
+        (0.99, 3.0, verdicts.NOT_SEEN),
+        (0.9, 3.0, verdicts.CONTRADICTED),
     ],
 )
 def test_a_ratio_beside_the_papers(ours, papers, verdict):
-    assert claims.by_ratio(ours, papers) == verdict
+    assert verdicts.by_ratio(ours, papers) == verdict
 
 
 @pytest.mark.parametrize(
     ("values", "verdict"),
     [
-        ((5.0, 9.0, 16.0), claims.REPRODUCED),
-        ((5.0, 5.2, 5.3), claims.DIRECTION),
-        ((5.0, 5.4, 5.3), claims.NOT_SEEN),  # not all along
-        ((5.0, 4.0, 3.0), claims.CONTRADICTED),
+        ((5.0, 9.0, 16.0), verdicts.REPRODUCED),
+        ((5.0, 5.2, 5.3), verdicts.DIRECTION),
+        ((5.0, 5.4, 5.3), verdicts.NOT_SEEN),  # not all along
+        ((5.0, 4.0, 3.0), verdicts.CONTRADICTED),
     ],
 )
 def test_truncation_is_judged_by_its_curve(values, verdict):
-    found = claims.truncation_raises_score(evidence(curve("inception_score", values)))
+    found = trained_judges.truncation_raises_score(evidence(curve("inception_score", values)))
     assert found.verdict == verdict
     assert f"{values[0]:.2f}, {values[1]:.2f}, {values[2]:.2f}" in found.measured  # from sigma 1 downwards
-    assert claims.truncation_costs_fid(evidence(curve("fid", values))).verdict == verdict
+    assert trained_judges.truncation_costs_fid(evidence(curve("fid", values))).verdict == verdict
 
 
 def test_without_records_nothing_is_claimed():
-    assert claims.truncation_raises_score(evidence()) is None
-    claim = next(c for c in claims.CLAIMS if c.judge is claims.truncation_raises_score)
-    assert claim.finding(evidence(), "laptop").verdict == claims.NOT_MEASURED
+    assert trained_judges.truncation_raises_score(evidence()) is None
+    claim = next(c for c in claims.CLAIMS if c.judge is trained_judges.truncation_raises_score)
+    assert claim.finding(evidence(), "laptop").verdict == verdicts.NOT_MEASURED
     claim = next(c for c in claims.CLAIMS if c.runs and "-seed1" in c.runs[1])
     found = claim.finding(evidence(), "laptop")
     hours = experiments.get("phi_crop").cost.train_hours * len(claim.runs)
@@ -69,54 +70,54 @@ def pod_row(name, hours):
 
 @pytest.mark.parametrize(
     ("hours", "verdict"),
-    [(50.0, claims.REPRODUCED), (150.0, claims.DIRECTION), (8.0, claims.DIRECTION), (400.0, claims.CONTRADICTED)],
+    [(50.0, verdicts.REPRODUCED), (150.0, verdicts.DIRECTION), (8.0, verdicts.DIRECTION), (400.0, verdicts.CONTRADICTED)],
 )
 def test_hours_on_pods(hours, verdict):
     rows = {}
     for i in range(9):
         rows |= pod_row(f"run{i}", hours if i < 5 else 300.0)  # the majority decides
-    assert claims.hours_on_pods(evidence(pod_rows=rows)).verdict == verdict
+    assert exact_judges.hours_on_pods(evidence(pod_rows=rows)).verdict == verdict
     rows.popitem()
-    assert claims.hours_on_pods(evidence(pod_rows=rows)) is None
+    assert exact_judges.hours_on_pods(evidence(pod_rows=rows)) is None
 
 
-@pytest.mark.parametrize(("seconds", "verdict"), [(0.149, claims.REPRODUCED), (0.151, claims.NOT_SEEN)])
+@pytest.mark.parametrize(("seconds", "verdict"), [(0.149, verdicts.REPRODUCED), (0.151, verdicts.NOT_SEEN)])
 def test_sampling_time(seconds, verdict):
     row = {"step_seconds": seconds, "model_flops": {"sample": 61.5e12 * 0.1}}
-    found = claims.sampling_time(evidence(pod_rows={(pods.SAMPLING, "paper", "v3-1"): row}))
+    found = exact_judges.sampling_time(evidence(pod_rows={(pods.SAMPLING, "paper", "v3-1"): row}))
     assert found.verdict == verdict
     assert "100 ms at peak" in found.measured
 
 
 def test_pixels_are_the_papers():
-    found = claims.fewer_pixels(evidence())
+    found = exact_judges.fewer_pixels(evidence())
     assert "327,680 of 786,432" in found.measured
-    assert found.verdict == claims.REPRODUCED
+    assert found.verdict == verdicts.REPRODUCED
 
 
 def test_blindness_is_that_of_phi():
     """D_T that sees every pixel is not blind, one that averages over 4x4 is too; D_S never is."""
     model = dataclasses.replace(experiments.get("phi_pool2", "smoke").model, num_frames=4, k=4, num_classes=2)
-    assert claims.blind_within_cells(evidence()).verdict == claims.REPRODUCED
+    assert exact_judges.blind_within_cells(evidence()).verdict == verdicts.REPRODUCED
     for phi, blind in (("identity", False), ("pool4", True)):
-        temporal, spatial = claims.blindness(dataclasses.replace(model, phi=phi))
+        temporal, spatial = exact_judges.blindness(dataclasses.replace(model, phi=phi))
         assert (temporal < 1e-4) == blind
         assert spatial > 1e-3
 
 
 def test_separable_attention_needs_what_the_appendix_says():
-    assert claims.separable_memory(evidence()).verdict == claims.REPRODUCED
+    assert exact_judges.separable_memory(evidence()).verdict == verdicts.REPRODUCED
     # The largest array of a product is its result or an argument's product on the way.
-    assert claims.largest_array(lambda a, b: (a @ b).sum(), (7, 3), (3, 5)) == 35
+    assert exact_judges.largest_array(lambda a, b: (a @ b).sum(), (7, 3), (3, 5)) == 35
 
 
 def test_smoothness_of_a_walk():
     even = np.zeros((9, 1, 1, 1, 3), np.uint8) + np.arange(9, dtype=np.uint8)[:, None, None, None, None] * 10
-    assert claims.largest_over_mean(even) == pytest.approx(1)
+    assert trained_judges.largest_over_mean(even) == pytest.approx(1)
     jump = np.zeros_like(even)
     jump[4:] = 200
-    assert claims.largest_over_mean(jump) == pytest.approx(8)
-    assert np.isnan(claims.largest_over_mean(np.zeros_like(even)))
+    assert trained_judges.largest_over_mean(jump) == pytest.approx(8)
+    assert np.isnan(trained_judges.largest_over_mean(np.zeros_like(even)))
 
 
 def test_every_claim_says_where_and_by_what_rule():
@@ -142,3 +143,171 @@ def test_numbers_are_the_tables():
         *(value for value, _ in paper.TABLE_4["DVD-GAN-FP"]),
     ):
         assert str(value) in numbers
+
+
+CARD = {
+    "preset": "laptop",
+    "steps": 600,
+    "config": {"training": {"evaluate_by": "stand-in classifier", "evaluate_clips": 512}},
+}
+
+
+def compared(**values):
+    """Evidence of curves that end at these numbers: name=(fid's seeds, another measure's seeds)."""
+    found = {
+        name: [
+            Curve(CARD, (100, 200), {m: (99.0, number) for m, number in zip(measures, numbers, strict=True)}, 1.0)
+            for numbers in zip(*seeds, strict=True)
+        ]
+        for name, (measures, seeds) in values.items()
+    }
+    return verdicts.Evidence(None, None, {}, found)
+
+
+@pytest.fixture(autouse=True)
+def _last_point_only(monkeypatch):
+    """Curves made up here have one point that counts."""
+    ends = trained_judges.curves.ends
+    monkeypatch.setattr(trained_judges.curves, "ends", lambda group, name: ends(group, name, points=1))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        # The standard deviation of (1, 2, 3) is 1, by hand.
+        ((1, 2, 3), (5, 6, 7), verdicts.REPRODUCED),
+        ((1, 2, 3), (3.5, 4.5, 5.5), verdicts.REPRODUCED),
+        ((1, 2, 3), (2.5, 3.5, 4.5), verdicts.DIRECTION),
+        ((1, 2, 3), (1.9, 2.9, 3.9), verdicts.NOT_SEEN),
+        ((1, 2, 3), (0, 1, 2), verdicts.NOT_SEEN),
+        ((4, 5, 6), (1, 2, 3), verdicts.CONTRADICTED),
+        ((1, 2, 3), (4.5,), verdicts.REPRODUCED),  # the spread of one side serves where the other has a single seed
+        ((2,), (9,), verdicts.DIRECTION),  # no seeds to tell
+        ((2,), (2.1,), verdicts.NOT_SEEN),
+        ((9,), (2,), verdicts.NOT_SEEN),
+    ],
+)
+def test_a_difference_beside_the_spread_of_seeds(low, high, verdict):
+    assert verdicts.by_spread(np.array(low, float), np.array(high, float)) == verdict
+
+
+def test_a_third_groups_spread_serves_two_single_runs():
+    single = np.array([1.0]), np.array([4.0])
+    assert verdicts.by_spread(*single) == verdicts.DIRECTION
+    assert verdicts.by_spread(*single, np.array([1.0, 2.0, 3.0])) == verdicts.REPRODUCED
+    assert verdicts.weakest(verdicts.REPRODUCED, verdicts.NOT_SEEN, verdicts.DIRECTION) == verdicts.NOT_SEEN
+
+
+BOTH = ("fid", "inception_score")
+REFERENCE = (BOTH, ((3.9, 4.0, 4.1), (5.9, 6.0, 6.1)))
+
+
+@pytest.mark.parametrize(
+    ("judge", "runs", "verdict"),
+    [
+        ("needs_spatial", {"no_ds": (BOTH, ((9.0,), (2.0,)))}, verdicts.REPRODUCED),
+        ("needs_spatial", {"no_ds": (BOTH, ((3.0,), (2.0,)))}, verdicts.CONTRADICTED),
+        ("needs_spatial", {}, None),
+        ("final_norm_is_indispensable", {"no_final_norm": (BOTH, ((9.0,), (2.0,)))}, verdicts.REPRODUCED),
+        ("final_norm_is_indispensable", {"no_final_norm": (BOTH, ((7.0,), (2.0,)))}, verdicts.DIRECTION),
+        ("block_norms_trade", {"no_block_norm": (BOTH, ((5.0,), (7.0,)))}, verdicts.REPRODUCED),
+        ("block_norms_trade", {"no_block_norm": (BOTH, ((5.0,), (5.0,)))}, verdicts.CONTRADICTED),
+        ("deep_is_slower_by_steps", {"biggan_deep": (BOTH, ((4.15,), (6.0,)))}, verdicts.DIRECTION),
+        (
+            "coarser_is_worse",
+            {"phi_pool4": (BOTH, ((4.0,), (5.0,))), "phi_crop": (BOTH, ((4.0,), (6.0,)))},
+            verdicts.NOT_SEEN,
+        ),
+        (
+            "alike_by_phi",
+            {
+                name: (BOTH, ((fid,), (score,)))
+                for name, fid, score in (
+                    ("phi_identity", 4.5, 6.5),
+                    ("phi_pool4", 4.1, 5.0),
+                    ("phi_crop", 4.0, 5.0),
+                )
+            },
+            verdicts.REPRODUCED,
+        ),
+        (
+            "alike_by_phi",
+            {
+                name: (BOTH, ((fid,), (score,)))
+                for name, fid, score in (
+                    ("phi_identity", 4.0, 6.5),
+                    ("phi_pool4", 8.0, 5.0),
+                    ("phi_crop", 4.0, 5.0),
+                )
+            },
+            verdicts.CONTRADICTED,
+        ),
+        (
+            "more_frames_are_better",
+            {"k_1": (BOTH, ((8.0,), (4.0,))), "k_2": (BOTH, ((5.0,), (5.0,))), "k_10": (BOTH, ((3.8,), (6.1,)))},
+            verdicts.REPRODUCED,
+        ),
+        (
+            "more_frames_are_better",  # k = 10 gains more than all before it
+            {"k_1": (BOTH, ((4.4,), (4.0,))), "k_2": (BOTH, ((4.3,), (5.0,))), "k_10": (BOTH, ((1.0,), (6.5,)))},
+            verdicts.DIRECTION,
+        ),
+        (
+            "group_norm_is_next",
+            {
+                name: (BOTH, ((fid,), (5.0,)))
+                for name, fid in (
+                    ("norm_group", 4.3),
+                    ("norm_layer", 5.0),
+                    ("norm_instance", 6.0),
+                    ("norm_none", 9.0),
+                )
+            },
+            verdicts.REPRODUCED,
+        ),
+        (
+            "group_norm_is_next",  # better than batch norm, which the paper denies
+            {
+                name: (BOTH, ((fid,), (5.0,)))
+                for name, fid in (
+                    ("norm_group", 3.0),
+                    ("norm_layer", 5.0),
+                    ("norm_instance", 6.0),
+                    ("norm_none", 9.0),
+                )
+            },
+            verdicts.CONTRADICTED,
+        ),
+    ],
+)
+def test_compared_runs_are_judged_by_where_their_curves_end(judge, runs, verdict):
+    found = getattr(trained_judges, judge)(compared(phi_pool2=REFERENCE, **runs))
+    assert (found and found.verdict) == verdict
+    if found:
+        assert "phi_pool2 4.00 +- 0.10" in found.measured
+        assert "600 steps" in found.size
+
+
+def test_motion_is_judged_by_the_class_that_it_shows():
+    both = ("class_accuracy", "motion")
+    found = trained_judges.motion_from_temporal(
+        compared(phi_pool2=(both, ((0.8, 0.82, 0.84), (1.0, 1.0, 1.0))), no_dt=(both, ((0.3,), (0.2,))))
+    )
+    assert found.verdict == verdicts.REPRODUCED
+    assert "motion phi_pool2 1.00 +- 0.00, no_dt 0.20" in found.measured
+
+
+@pytest.mark.parametrize(
+    ("ours", "copied", "verdict"),
+    [
+        ((100.0, 25.0), (200.0, 24.0), verdicts.REPRODUCED),
+        ((100.0, 23.0), (200.0, 24.0), verdicts.DIRECTION),
+        ((300.0, 25.0), (200.0, 24.0), verdicts.CONTRADICTED),
+    ],
+)
+def test_prediction_is_judged_beside_copying(ours, copied, verdict):
+    result = lambda numbers: {"fvd": {"value": numbers[0]}, "psnr": [numbers[1], 1.0]}  # noqa: E731
+    record = {"preset": "laptop", "num_clips": 256, "data": "robot"}
+    record["results"] = {"test": {"samples": result(ours), "copy_last_frame": result(copied)}}
+    assert trained_judges.beats_copying(verdicts.Evidence(None, None, {}, {}, record)).verdict == verdict
+    assert trained_judges.beats_copying(evidence()) is None

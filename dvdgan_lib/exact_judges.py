@@ -1,0 +1,149 @@
+"""Judges of claims that need no training: counted, traced, or by the TPU's compiler.
+
+Each takes Evidence and gives a Finding, or None where the evidence lacks what it needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dvdgan_lib import experiments, pods
+from dvdgan_lib.attention import self_attention, separable_attention
+from dvdgan_lib.discriminators import DualDiscriminator
+from dvdgan_lib.experiments import ModelConfig
+from dvdgan_lib.layers import orthogonal_weights
+from dvdgan_lib.model_summary import summarize
+from dvdgan_lib.verdicts import CONTRADICTED, DIRECTION, NOT_SEEN, REPRODUCED, Evidence, Finding
+
+
+def fewer_pixels(evidence: Evidence) -> Finding:
+    """From the shapes that D_S and D_T are called with at the paper's size."""
+    summary = summarize(experiments.get("kinetics600_128x128_48f", "paper"))
+    seen, whole = sum(summary.pixels.values()), summary.clip_pixels
+    share = 1 - seen / whole
+    return Finding(
+        f"{seen:,} of {whole:,} pixels: {share:.1%} fewer, counted from the shapes that D_S and D_T are called with",
+        "paper's size, exact",
+        REPRODUCED if round(100 * share) == 58 else CONTRADICTED,
+    )
+
+
+def blindness(model: ModelConfig | None = None) -> tuple[float, float]:
+    """How D_T's and D_S's scores change where pixels change places within 2x2 cells: largest |change|, relative to |score|.
+
+    Random weights: blindness to what phi averages is no matter of training.
+    """
+    model = model or dataclasses.replace(
+        experiments.get("kinetics600_64x64_12f", "smoke").model, num_frames=4, k=4, num_classes=2
+    )
+    t, size = model.num_frames, model.resolution
+    rng = np.random.default_rng(0)
+    video = rng.uniform(-1, 1, (2, t, size, size, 3)).astype(np.float32)
+    cells = video.reshape(2, t, size // 2, 2, size // 2, 2, 3)
+    moved = cells[:, :, :, ::-1, :, ::-1].copy()
+    moved[:, 1::2] = cells[:, 1::2]  # every other frame only: a change over time
+    labels = np.zeros(2, int)
+    module, key = DualDiscriminator(model), jax.random.key(0)
+
+    def scores(both: np.ndarray) -> dict[str, jax.Array]:
+        params = orthogonal_weights(module.init(key, both, labels, key)["params"], key)
+        return module.apply({"params": params}, both, labels, key)
+
+    run = jax.jit(scores, compiler_options={"xla_backend_optimization_level": 0})
+    before, after = jax.device_get(run(video)), jax.device_get(run(moved.reshape(video.shape)))
+    change = {d: float(np.max(np.abs(after[d] - before[d]) / np.abs(before[d]))) for d in before}
+    return change["temporal"], change["spatial"]
+
+
+def blind_within_cells(evidence: Evidence) -> Finding:
+    """D_T's score stays, D_S's doesn't."""
+    temporal, spatial = blindness()
+    holds = temporal < 1e-4 < spatial
+    return Finding(
+        f"pixels that change places within 2x2 cells in every other frame: D_T's score moves by {temporal:.0e} of itself, "
+        f"D_S's, which sees single frames, by {spatial:.0e}",
+        "random weights, exact but for rounding",
+        REPRODUCED if holds else CONTRADICTED,
+    )
+
+
+def hours_on_pods(evidence: Evidence) -> Finding | None:
+    """Whether the paper's runs take 12 to 96 hours on the largest slice, by the compiler."""
+    rows = [r for (_, preset, slice_), r in evidence.pod_rows.items() if (preset, slice_) == ("paper", "v3-512")]
+    rows = [r for r in rows if r["fits"]]
+    if len(rows) < 9:
+        return None
+    hours = {row["experiment"]: row["hours"] for row in rows}
+    within = sum(12 <= h <= 96 for h in hours.values())
+    near = sum(6 <= h <= 192 for h in hours.values())
+    verdict = REPRODUCED if within > len(rows) / 2 else DIRECTION if near > len(rows) / 2 else CONTRADICTED
+    listed = ", ".join(f"{name} {h:.0f}" for name, h in sorted(hours.items(), key=lambda item: item[1]))
+    return Finding(f"{within} of {len(rows)} runs: {listed} h", "paper's size, v3-512, by the TPU's compiler", verdict)
+
+
+def sampling_time(evidence: Evidence) -> Finding | None:
+    """Two 64x64 48-frame videos on one v3 core, by the compiler."""
+    row = evidence.pod_rows.get((pods.SAMPLING, "paper", "v3-1"))
+    if row is None:
+        return None
+    ms = 1e3 * row["step_seconds"]
+    floor = 1e3 * row["model_flops"]["sample"] / pods.DEVICES["v3"].peak_flops
+    # An estimate for other code is no contradiction of a measurement.
+    return Finding(
+        f"{ms:.0f} ms; its FLOPs, products with the zeros around each frame among them, take {floor:.0f} ms at peak",
+        "paper's size, one v3 core, by the TPU's compiler",
+        REPRODUCED if ms <= 150 else NOT_SEEN,
+    )
+
+
+def largest_array(function: Callable, *shapes: tuple[int, ...]) -> int:
+    """Elements of the largest array on the way, from the trace: nothing is computed."""
+    jaxpr = jax.make_jaxpr(function)(*[jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes])
+
+    def sizes(inner: Any) -> list[int]:
+        found = []
+        for equation in inner.eqns:
+            found += [int(np.prod(variable.aval.shape)) for variable in equation.outvars]
+            for value in equation.params.values():
+                value = getattr(value, "jaxpr", value)
+                found += sizes(value) if hasattr(value, "eqns") else []
+        return found
+
+    return max(sizes(jaxpr.jaxpr))
+
+
+def separable_memory(evidence: Evidence) -> Finding:
+    """The largest array of both attentions, against the appendix's formulas."""
+    c, found, holds = 4, [], True
+    for h, w, t in ((8, 8, 12), (16, 16, 12), (16, 16, 48), (32, 32, 48)):
+        weights = [(c, c)] * 3
+        full = largest_array(lambda x, q, k, v: self_attention(x, q, k, v), (1, h * w * t, c), *weights)
+        of_axis = lambda x, q, k, v: separable_attention(x, [(q, k, v)] * 3)  # noqa: E731
+        separable = largest_array(of_axis, (1, h, w, t, c), *weights)
+        holds &= full == (h * w * t) ** 2 and separable == h * w * t * max(h, w, t)
+        found.append(f"{t}x{h}x{w}: {full:.1e} and {separable:.1e}")
+    return Finding(
+        "largest array, full and separable: " + "; ".join(found),
+        "exact, from the trace",
+        REPRODUCED if holds else CONTRADICTED,
+    )
+
+
+def deep_is_cheaper(evidence: Evidence) -> Finding:
+    """FLOPs of a training step with both kinds of blocks, at the paper's size."""
+    step = {}
+    for name in ("kinetics600_64x64_12f", "biggan_deep"):
+        flops = pods.model_flops(experiments.get(name, "paper"))
+        step[name] = 2 * flops["d"] + flops["g"]
+    ratio = step["kinetics600_64x64_12f"] / step["biggan_deep"]
+    return Finding(
+        f"a step with BigGAN's blocks takes {ratio:.2f} times the FLOPs of one with BigGAN-deep's; FLOPs are not time",
+        "paper's size, counted",
+        DIRECTION if ratio > 1.1 else CONTRADICTED if ratio < 0.9 else NOT_SEEN,
+    )

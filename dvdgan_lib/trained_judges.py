@@ -1,0 +1,267 @@
+"""Judges of claims about trained models.
+
+Each takes Evidence and gives a Finding, or None where the evidence lacks what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dvdgan_lib import curves, experiments, paper
+from dvdgan_lib.curves import Curve
+from dvdgan_lib.sampling import generate
+from dvdgan_lib.verdicts import (
+    CONTRADICTED,
+    DIRECTION,
+    NOT_SEEN,
+    REPRODUCED,
+    Evidence,
+    Finding,
+    by_curve,
+    by_spread,
+    weakest,
+)
+
+# --- Truncation and interpolation ---
+
+
+def _truncation(evidence: Evidence, key: str, papers_ratio: float) -> Finding | None:
+    record = evidence.truncation
+    if record is None or len(record["points"]) < 3:
+        return None
+    points = sorted(record["points"], key=lambda point: -point["sigma"])
+    values = [point[key]["value"] for point in points]
+    curve = ", ".join(f"{v:.2f}" for v in values)
+    name = points[0][key]["text"].split(" = ")[0]
+    sigmas = ", ".join(f"{point['sigma']:g}" for point in points)
+    size = f"{record['preset']}, {record['num_clips']} clips a point, one model: no spread"
+    return Finding(f"{name} at sigma {sigmas}: {curve}", size, by_curve(values, papers_ratio))
+
+
+_FIRST = paper.TABLE_1["kinetics600_64x64_12f"]
+
+
+def truncation_raises_score(evidence: Evidence) -> Finding | None:
+    """The curve of the Inception Score."""
+    return _truncation(evidence, "inception_score", _FIRST.inception_score_truncated / _FIRST.inception_score)
+
+
+def truncation_costs_fid(evidence: Evidence) -> Finding | None:
+    """The curve of FID."""
+    return _truncation(evidence, "fid", _FIRST.fid_truncated / _FIRST.fid)
+
+
+def largest_over_mean(walk: np.ndarray) -> float:
+    """Largest step between neighbours of a walk over the mean step: 1 where all are alike, N - 1 for a single jump.
+
+    walk: uint8 [N, T, H, W, 3]; steps are RMS differences of pixels. nan where nothing moves.
+    """
+    steps = np.sqrt(np.mean(np.diff(walk.astype(np.float32), axis=0) ** 2, axis=(1, 2, 3, 4)))
+    return float(steps.max() / steps.mean()) if steps.any() else float("nan")
+
+
+COLUMNS, WALKS = 9, 12
+
+
+def _smoothness(evidence: Evidence, kind: str) -> Finding:
+    generator, m = evidence.generator, evidence.generator.experiment.model
+    rng = np.random.default_rng(7)
+    along = np.linspace(0, 1, COLUMNS, dtype=np.float32)[None, :, None]
+    between = lambda ends: ((1 - along) * ends[:, :1] + along * ends[:, 1:]).reshape(WALKS * COLUMNS, -1)  # noqa: E731
+    latents = rng.standard_normal((WALKS, 2, m.latent_dim), np.float32)
+    embedded = None
+    labels = np.repeat(rng.integers(0, m.num_classes, WALKS), COLUMNS)
+    if kind == "class":
+        latents[:, 1] = latents[:, 0]
+        table = np.asarray(generator.params["embedding"]["embedding"])
+        pairs = np.stack([rng.choice(m.num_classes, 2, replace=False) for _ in range(WALKS)])
+        embedded = between(table[pairs])
+    videos = generate(generator, between(latents), labels, embedded=embedded, progress=False)
+    ratios = [largest_over_mean(walk) for walk in videos.reshape(WALKS, COLUMNS, *videos.shape[1:])]
+    median, worst = float(np.nanmedian(ratios)), float(np.nanmax(ratios))
+    jump = COLUMNS - 1
+    verdict = REPRODUCED if worst < jump / 2 else DIRECTION if median < jump / 2 else CONTRADICTED
+    return Finding(
+        f"largest step over mean step, {WALKS} walks of {COLUMNS} videos: median {median:.2f}, largest {worst:.2f} "
+        f"(all alike 1, one jump {jump})",
+        f"{generator.experiment.preset}, one model",
+        verdict,
+    )
+
+
+def smooth_in_latents(evidence: Evidence) -> Finding:
+    """Walks between two latents of a class."""
+    return _smoothness(evidence, "latent")
+
+
+def smooth_in_classes(evidence: Evidence) -> Finding:
+    """Walks of a latent between two classes."""
+    return _smoothness(evidence, "class")
+
+
+# --- Runs that are compared ---
+
+REFERENCE = "phi_pool2"
+
+
+def _have(evidence: Evidence, *names: str) -> list[Sequence[Curve]] | None:
+    groups = [evidence.curves.get(name, ()) for name in names]
+    return groups if all(groups) else None
+
+
+def _number(group: Sequence[Curve], measure: str) -> str:
+    """What a configuration ended at: "3.21 +- 0.12"."""
+    values = curves.ends(group, measure)
+    spread = f" +- {values.std(ddof=1):.2f}" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{spread}"
+
+
+def _numbers(evidence: Evidence, measure: str, *names: str) -> str:
+    words = {"fid": "FID", "inception_score": "IS", "class_accuracy": "class accuracy", "motion": "motion"}[measure]
+    return f"{words} " + ", ".join(f"{name} {_number(evidence.curves[name], measure)}" for name in names)
+
+
+def _size(evidence: Evidence, *names: str) -> str:
+    card = evidence.curves[names[0]][0].card
+    seeds = "/".join(str(len(evidence.curves[name])) for name in names)
+    measured_by = evidence.curves[names[0]][0].measured_by
+    return f"{card['preset']}, {card['steps']:,} steps, {seeds} seeds, {measured_by}"
+
+
+def _compare(evidence: Evidence, measure: str, low: str, high: str) -> str:
+    """Whether a configuration ends below another, `by_spread`; the reference's seeds always count for the spread."""
+    groups = [curves.ends(evidence.curves[name], measure) for name in (low, high)]
+    reference = () if REFERENCE in (low, high) else (curves.ends(evidence.curves[REFERENCE], measure),)
+    return by_spread(*groups, *reference)
+
+
+def needs_spatial(evidence: Evidence) -> Finding | None:
+    """FID without D_S beside that with both."""
+    names = (REFERENCE, "no_ds")
+    if not _have(evidence, *names):
+        return None
+    verdict = _compare(evidence, "fid", *names)
+    return Finding(_numbers(evidence, "fid", *names), _size(evidence, *names), verdict)
+
+
+def motion_from_temporal(evidence: Evidence) -> Finding | None:
+    """The classes differ by how things move: the share of samples of the class asked for, without D_T."""
+    names = (REFERENCE, "no_dt")
+    if not _have(evidence, *names):
+        return None
+    measured = "; ".join(_numbers(evidence, measure, *names) for measure in ("class_accuracy", "motion"))
+    return Finding(measured, _size(evidence, *names), _compare(evidence, "class_accuracy", "no_dt", REFERENCE))
+
+
+ALIKE = 1.25
+
+
+def alike_by_phi(evidence: Evidence) -> Finding | None:
+    """FID of all phis within ALIKE of each other, and IS lower with 4x4 pooling than with none."""
+    names = experiments.FIGURE_6["phi"]
+    if not _have(evidence, *names):
+        return None
+    means = {name: curves.ends(evidence.curves[name], "fid").mean() for name in names}
+    best, worst = min(means, key=means.get), max(means, key=means.get)
+    alike = REPRODUCED if means[worst] <= ALIKE * means[best] else NOT_SEEN
+    if alike == NOT_SEEN and _compare(evidence, "fid", best, worst) == REPRODUCED:
+        alike = CONTRADICTED
+    declines = _compare(evidence, "inception_score", "phi_pool4", "phi_identity")
+    measured = "; ".join(_numbers(evidence, measure, *names) for measure in ("fid", "inception_score"))
+    return Finding(
+        f"{measured}; largest FID {means[worst] / means[best]:.2f} times the smallest ({alike}); IS by downsampling: "
+        f"{declines}",
+        _size(evidence, *names),
+        weakest(alike, declines),
+    )
+
+
+def coarser_is_worse(evidence: Evidence) -> Finding | None:
+    """IS with 4x4 pooling and with crops below that with 2x2 pooling."""
+    names = (REFERENCE, "phi_pool4", "phi_crop")
+    if not _have(evidence, *names):
+        return None
+    parts = [_compare(evidence, "inception_score", name, REFERENCE) for name in names[1:]]
+    measured = "; ".join(_numbers(evidence, measure, *names) for measure in ("inception_score", "fid"))
+    return Finding(f"{measured}; IS with 4x4 {parts[0]}, with crops {parts[1]}", _size(evidence, *names), weakest(*parts))
+
+
+def more_frames_are_better(evidence: Evidence) -> Finding | None:
+    """FID and IS of k = 10 beside k = 1; and the first frame's worth beside the last ones'."""
+    names = experiments.FIGURE_6["k"]
+    if not _have(evidence, *names):
+        return None
+    parts = [_compare(evidence, "fid", "k_10", "k_1"), _compare(evidence, "inception_score", "k_1", "k_10")]
+    fid = [np.mean(curves.ends(evidence.curves[name], "fid")) for name in names]
+    first, last = np.log(fid[0] / fid[2]), np.log(fid[2] / fid[3])
+    verdict = weakest(*parts)
+    if verdict == REPRODUCED and last >= first:
+        verdict = DIRECTION
+    measured = "; ".join(_numbers(evidence, measure, *names) for measure in ("fid", "inception_score"))
+    return Finding(
+        f"{measured}; FID falls by {1 - np.exp(-first):.0%} from k = 1 to 8, by {1 - np.exp(-last):.0%} from 8 to 10",
+        _size(evidence, *names),
+        verdict,
+    )
+
+
+def final_norm_is_indispensable(evidence: Evidence) -> Finding | None:
+    """FID without the last norm: a catastrophe is at least twice the reference's."""
+    names = (REFERENCE, "no_final_norm")
+    if not _have(evidence, *names):
+        return None
+    verdict = _compare(evidence, "fid", *names)
+    reference, without = (curves.ends(evidence.curves[name], "fid").mean() for name in names)
+    if verdict == REPRODUCED and without < 2 * reference:
+        verdict = DIRECTION
+    return Finding(_numbers(evidence, "fid", *names), _size(evidence, *names), verdict)
+
+
+def block_norms_trade(evidence: Evidence) -> Finding | None:
+    """Without norms in the blocks: IS higher, FID worse."""
+    names = (REFERENCE, "no_block_norm")
+    if not _have(evidence, *names):
+        return None
+    score, fid = _compare(evidence, "inception_score", *names), _compare(evidence, "fid", *names)
+    measured = "; ".join(_numbers(evidence, measure, *names) for measure in ("inception_score", "fid"))
+    return Finding(f"{measured}; IS higher: {score}, FID worse: {fid}", _size(evidence, *names), weakest(score, fid))
+
+
+def group_norm_is_next(evidence: Evidence) -> Finding | None:
+    """FID of group norm below that of the others, and not below batch norm's."""
+    others = ("norm_layer", "norm_instance", "norm_none")
+    names = (REFERENCE, "norm_group", *others)
+    if not _have(evidence, *names):
+        return None
+    parts = [_compare(evidence, "fid", "norm_group", name) for name in others]
+    if _compare(evidence, "fid", REFERENCE, "norm_group") == CONTRADICTED:
+        parts.append(CONTRADICTED)
+    return Finding(_numbers(evidence, "fid", *names), _size(evidence, *names), weakest(*parts))
+
+
+def deep_is_slower_by_steps(evidence: Evidence) -> Finding | None:
+    """FID with BigGAN-deep's blocks after as many steps."""
+    names = (REFERENCE, "biggan_deep")
+    if not _have(evidence, *names):
+        return None
+    return Finding(_numbers(evidence, "fid", *names), _size(evidence, *names), _compare(evidence, "fid", *names))
+
+
+# --- Prediction ---
+
+
+def beats_copying(evidence: Evidence) -> Finding | None:
+    """FVD, and PSNR of the first predicted frame, beside those of the last given frame repeated."""
+    if evidence.prediction is None:
+        return None
+    record = evidence.prediction
+    ours, copied = (record["results"]["test"][name] for name in ("samples", "copy_last_frame"))
+    fvd, psnr = [r["fvd"]["value"] for r in (ours, copied)], [r["psnr"][0] for r in (ours, copied)]
+    verdict = CONTRADICTED if fvd[0] > fvd[1] else REPRODUCED if psnr[0] >= psnr[1] else DIRECTION
+    return Finding(
+        f"FVD {fvd[0]:.0f}, copying {fvd[1]:.0f}; PSNR of the first predicted frame {psnr[0]:.1f} dB, copying {psnr[1]:.1f}",
+        f"{record['preset']}, {record['num_clips']} test clips, {record['data']}, one model",
+        verdict,
+    )

@@ -1,0 +1,89 @@
+"""How a claim of the paper is judged: the verdicts, what they are judged by, and the rules that several claims share."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dvdgan_lib.checkpoints import TrainedGenerator
+from dvdgan_lib.curves import Curve
+
+REPRODUCED, DIRECTION, NOT_SEEN = "reproduced", "direction only", "not seen"
+CONTRADICTED, NOT_TESTABLE, NOT_MEASURED = "contradicted", "not testable here", "not measured yet"
+VERDICTS = (REPRODUCED, DIRECTION, NOT_SEEN, CONTRADICTED, NOT_TESTABLE, NOT_MEASURED)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What claims are judged by.
+
+    Attributes:
+      generator: the 12-frame model of the preset.
+      truncation: its record by `protocols.evaluate_truncation`; None where there is none.
+      pod_rows: `pod_report.load`.
+      curves: of the compared runs, `curves.find`.
+      prediction: the record of the model that predicts from one frame, by `protocols.evaluate_prediction`; None where there
+        is none.
+    """
+
+    generator: TrainedGenerator
+    truncation: dict[str, Any] | None
+    pod_rows: dict[tuple[str, str, str], dict[str, Any]]
+    curves: Mapping[str, Sequence[Curve]] = dataclasses.field(default_factory=dict)
+    prediction: dict[str, Any] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What we have to say of a claim: measured, at what size, from how much, and one of VERDICTS."""
+
+    measured: str
+    size: str
+    verdict: str
+
+
+def by_ratio(ours: float, papers: float, least: float = 1.02) -> str:
+    """A ratio beside the paper's (both of what should be larger over what should be smaller).
+
+    Reproduced: at least half of the paper's rise on a logarithmic scale. Direction only: above `least`. Contradicted: below
+    1 / least. Else not seen.
+    """
+    if np.log(ours) >= np.log(papers) / 2:
+        return REPRODUCED
+    return DIRECTION if ours > least else CONTRADICTED if ours < 1 / least else NOT_SEEN
+
+
+def by_curve(values: Sequence[float], papers_ratio: float) -> str:
+    """A curve that should rise all along: as `by_ratio` of its ends, but no more than "not seen" where it falls between."""
+    verdict = by_ratio(values[-1] / values[0], papers_ratio, least=1.005)
+    rises = all(b > a for a, b in itertools.pairwise(values))
+    return verdict if rises or verdict == CONTRADICTED else NOT_SEEN
+
+
+def by_spread(low: np.ndarray, high: np.ndarray, *others: np.ndarray) -> str:
+    """Whether one configuration's number is below another's, one number a seed each, beside the spread of seeds.
+
+    The spread is the standard deviation over seeds, pooled over those of all given groups that have two or more. Reproduced:
+    the means differ by more than twice that. Direction only: by more than once; or, where no group has two seeds, by more
+    than a tenth. Contradicted: the other way round by more than twice. Else not seen.
+    """
+    difference = np.mean(high) - np.mean(low)
+    variances = [np.var(group, ddof=1) for group in (low, high, *others) if len(group) > 1]
+    if not variances:
+        return DIRECTION if difference > 0.1 * abs(np.mean(low)) else NOT_SEEN
+    spread = np.sqrt(np.mean(variances))
+    if difference > 2 * spread:
+        return REPRODUCED
+    return DIRECTION if difference > spread else CONTRADICTED if difference < -2 * spread else NOT_SEEN
+
+
+_ORDER = (CONTRADICTED, NOT_SEEN, DIRECTION, REPRODUCED)
+
+
+def weakest(*verdicts: str) -> str:
+    """A claim of several parts is worth its weakest."""
+    return min(verdicts, key=_ORDER.index)
