@@ -225,14 +225,20 @@ class TrainedGenerator:
 
 
 def export(path: epath.PathLike, experiment: Experiment, params: dict, standing: dict, card: dict[str, Any]) -> None:
-    """Writes `path` (safetensors, with the configuration and the card inside) and the card beside it as .json."""
+    """Writes `path` (safetensors, with the configuration and the card inside) and the card beside it as .json.
+
+    A card that says itself when and by what it was made keeps that: of a model that is exported again.
+    """
+    made = {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "jax": jax.__version__,
+        "versions": versions(),
+    }
     card = {
         "experiment": experiment.name,
         "preset": experiment.preset,
         **card,
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "jax": jax.__version__,
-        "versions": versions(),
+        **{k: card.get(k, v) for k, v in made.items()},
     }
     tensors = {}
     for kind, tree in (("params", params), ("standing", standing)):
@@ -262,7 +268,8 @@ def load_generator(path: epath.PathLike) -> TrainedGenerator:
         experiment, card = _experiment_from_json(metadata["experiment"]), json.loads(metadata["card"])
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{file} is not a model that this library exported, or it is damaged: {error}.") from error
-    trees = unflatten_dict(tensors, sep="/")
+    # Shipped weights may be rounded to half precision (`trained_models.ship`); what computes with them is not.
+    trees = unflatten_dict({name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}, sep="/")
     return TrainedGenerator(experiment, trees["params"], trees.get("standing", {}), card, str(file))
 
 

@@ -1,0 +1,46 @@
+"""Shipping a model: what is in the file afterwards, and what it says of itself."""
+
+import jax
+import numpy as np
+import pytest
+
+from dvdgan_lib import experiments, trained_models
+from dvdgan_lib.checkpoints import export, load_generator
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished run's folder with two weights and a statistic."""
+    folder = tmp_path / "runs/laptop/phi_crop"
+    params = {"a": {"kernel": np.linspace(-1, 1, 1000, dtype=np.float32).reshape(10, 100)}}
+    standing = {"norm": {"mean": np.array([70_000.0, 1e-9], np.float32)}}  # neither fits float16
+    card = {"steps": 7, "seed": 3, "data": "shapes", "date": "2000-01-01", "jax": "0.0"}
+    export(folder / "model.safetensors", experiments.get("phi_crop"), params, standing, card)
+    return folder
+
+
+def test_a_shipped_model_is_the_runs(run, tmp_path, capsys):
+    into = tmp_path / "pretrained"
+    assert trained_models.main(["phi_crop", "--workdir", str(tmp_path / "runs"), "--into", str(into)]) == 0
+    assert str(into / "phi_crop/model.safetensors") in capsys.readouterr().out
+    before, after = load_generator(run), load_generator(into / "phi_crop")
+    jax.tree.map(np.testing.assert_array_equal, (before.params, before.standing), (after.params, after.standing))
+    assert after.card == before.card
+    assert after.card["date"] == "2000-01-01"
+
+
+def test_half_precision_rounds_weights_only_and_says_so(run, tmp_path):
+    trained_models.ship(run, tmp_path / "half", half=True)
+    before, after = load_generator(run), load_generator(tmp_path / "half")
+    assert after.params["a"]["kernel"].dtype == np.float32
+    np.testing.assert_allclose(after.params["a"]["kernel"], before.params["a"]["kernel"], rtol=2**-11)
+    assert np.any(after.params["a"]["kernel"] != before.params["a"]["kernel"])
+    np.testing.assert_array_equal(after.standing["norm"]["mean"], before.standing["norm"]["mean"])
+    assert after.card["weights"] == "rounded to float16"
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (run, tmp_path / "half")]
+    assert sizes[0] - sizes[1] == pytest.approx(2000, abs=100)
+
+
+def test_without_a_model_it_says_so(tmp_path, capsys):
+    assert trained_models.main(["phi_crop", "--workdir", str(tmp_path)]) == 1
+    assert "There is no trained model at" in capsys.readouterr().err
