@@ -179,6 +179,8 @@ class _Run:
     steps: int = 300_000
     hours: str = "12-96"
     compared: bool = False  # one of several whose curves over training are compared
+    clips_per_class: int | None = None
+    laptop: tuple[int, int] | None = None  # resolution and steps there, where they aren't half the paper's and 6,000
     model: dict[str, Any] = field(default_factory=dict)
 
 
@@ -195,7 +197,13 @@ def _runs() -> dict[str, _Run]:
             "Table 4, last row", "synthesis of 16 frames without skipping, FVD 31.1", num_frames=16, stride=1
         ),
         "ucf101_128x128_16f": _Run(
-            "Table 2, C.1", "synthesis on UCF-101, IS 32.97 by C3D; Figure 9", 128, 16, "ucf101", stride=1
+            "Table 2, C.1",
+            "synthesis on UCF-101, IS 32.97 by C3D; Figure 9",
+            128,
+            16,
+            "ucf101",
+            stride=1,
+            laptop=(32, 2_000),  # three films: there is little to learn
         ),
         "bair_fp_64x64_1to15": _Run(
             "Table 3",
@@ -230,6 +238,9 @@ def _runs() -> dict[str, _Run]:
     variant("no_block_norm", "Appendix D", "G without norms in its blocks: IS 110.05, FID 1.22", block_norm=False)
     variant("norm_over_time", "Appendix D", "batch norm over all frames at once", norm="batch_over_time")
     variant("biggan_deep", "Appendix D", "the residual blocks of BigGAN-deep", blocks="biggan_deep")
+    for clips in (1, 16):
+        note = f"trained on {clips} clip{'s' * (clips > 1)} of each class: how few are memorised"
+        runs[f"clips_{clips}"] = _Run("Appendix C.1", note, steps=100_000, clips_per_class=clips, laptop=(32, 1_500))
     variant("no_ds", "Section 3.1", "without D_S", spatial_discriminator=False)
     variant("no_dt", "Section 3.1", "without D_T", temporal_discriminator=False)
     return runs
@@ -245,6 +256,7 @@ FIGURE_6 = {
     "k": ("k_1", "k_2", "phi_pool2", "k_10"),
 }
 DISCRIMINATORS = ("phi_pool2", "no_ds", "no_dt")
+MEMORIZATION = ("clips_1", "clips_16", "kinetics600_64x64_12f")  # the sweep of appendix C.1: from few clips to all
 APPENDIX_D = (
     "phi_pool2",
     *(f"norm_{kind}" for kind in ("group", "layer", "instance", "none")),
@@ -273,7 +285,7 @@ def _paper(run: _Run) -> dict[str, Any]:
     curve = {"evaluate_every": 5_000, "evaluate_clips": 2048} if run.compared else {}
     return {
         "model": dataclasses.replace(model, **run.model),
-        "data": DataConfig(run.data, run.stride),
+        "data": DataConfig(run.data, run.stride, clips_per_class=run.clips_per_class),
         "training": TrainingConfig(steps=run.steps, **curve),
         "evaluation": EvaluationConfig(num_clips=50_000, batch_size=256),
         "cost": Cost("TPU pod of 32 to 512 v3 cores", 48.0, 2.0, 250.0, f"the paper: {run.hours} hours; not run by us"),
@@ -297,9 +309,12 @@ def _laptop(run: _Run) -> dict[str, Any]:
     paper = _paper(run)
     data, num_classes = STAND_INS[run.data]
     resolution = 16 if run.num_frames == 48 and run.resolution == 64 else run.resolution // 2
+    steps = 6_000
+    if run.laptop:
+        resolution, steps = run.laptop
     model = dataclasses.replace(paper["model"], resolution=resolution, ch=8, num_classes=num_classes)
     training = TrainingConfig(
-        steps=6_000,
+        steps=steps,
         batch_size=8,
         g_learning_rate=4e-4,
         d_learning_rate=4e-4,
@@ -313,7 +328,7 @@ def _laptop(run: _Run) -> dict[str, Any]:
         training = dataclasses.replace(training, steps=600, ema_decay=0.99, ema_start=100, **schedule)
     return {
         "model": dataclasses.replace(model, **run.model),
-        "data": DataConfig(data, 1),
+        "data": DataConfig(data, 1, clips_per_class=run.clips_per_class),
         "training": training,
         "evaluation": EvaluationConfig(num_clips=512, batch_size=32),
         "cost": Cost("2 CPU cores", 0.25 if run.compared else 2.0, 0.15, 0.1),
