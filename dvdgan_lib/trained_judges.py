@@ -5,13 +5,14 @@ Each takes Evidence and gives a Finding, or None where the evidence lacks what i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from dvdgan_lib import curves, experiments, paper
+from dvdgan_lib import curves, experiments, interpolation, paper
 from dvdgan_lib.curves import Curve
-from dvdgan_lib.sampling import generate
+from dvdgan_lib.metrics.memorization import abruptness, pixels
 from dvdgan_lib.verdicts import (
     CONTRADICTED,
     DIRECTION,
@@ -53,33 +54,12 @@ def truncation_costs_fid(evidence: Evidence) -> Finding | None:
     return _truncation(evidence, "fid", _FIRST.fid_truncated / _FIRST.fid)
 
 
-def largest_over_mean(walk: np.ndarray) -> float:
-    """Largest step between neighbours of a walk over the mean step: 1 where all are alike, N - 1 for a single jump.
-
-    walk: uint8 [N, T, H, W, 3]; steps are RMS differences of pixels. nan where nothing moves.
-    """
-    steps = np.sqrt(np.mean(np.diff(walk.astype(np.float32), axis=0) ** 2, axis=(1, 2, 3, 4)))
-    return float(steps.max() / steps.mean()) if steps.any() else float("nan")
-
-
 COLUMNS, WALKS = 9, 12
 
 
-def _smoothness(evidence: Evidence, kind: str) -> Finding:
-    generator, m = evidence.generator, evidence.generator.experiment.model
-    rng = np.random.default_rng(7)
-    along = np.linspace(0, 1, COLUMNS, dtype=np.float32)[None, :, None]
-    between = lambda ends: ((1 - along) * ends[:, :1] + along * ends[:, 1:]).reshape(WALKS * COLUMNS, -1)  # noqa: E731
-    latents = rng.standard_normal((WALKS, 2, m.latent_dim), np.float32)
-    embedded = None
-    labels = np.repeat(rng.integers(0, m.num_classes, WALKS), COLUMNS)
-    if kind == "class":
-        latents[:, 1] = latents[:, 0]
-        table = np.asarray(generator.params["embedding"]["embedding"])
-        pairs = np.stack([rng.choice(m.num_classes, 2, replace=False) for _ in range(WALKS)])
-        embedded = between(table[pairs])
-    videos = generate(generator, between(latents), labels, embedded=embedded, progress=False)
-    ratios = [largest_over_mean(walk) for walk in videos.reshape(WALKS, COLUMNS, *videos.shape[1:])]
+def _smoothness(evidence: Evidence, walk: Callable[..., Any]) -> Finding:
+    generator, rng = evidence.generator, np.random.default_rng(7)
+    ratios = [abruptness(pixels(walk(generator, COLUMNS, rng)[0])) for _ in range(WALKS)]
     median, worst = float(np.nanmedian(ratios)), float(np.nanmax(ratios))
     jump = COLUMNS - 1
     verdict = REPRODUCED if worst < jump / 2 else DIRECTION if median < jump / 2 else CONTRADICTED
@@ -93,12 +73,12 @@ def _smoothness(evidence: Evidence, kind: str) -> Finding:
 
 def smooth_in_latents(evidence: Evidence) -> Finding:
     """Walks between two latents of a class."""
-    return _smoothness(evidence, "latent")
+    return _smoothness(evidence, interpolation.walk_in_latents)
 
 
 def smooth_in_classes(evidence: Evidence) -> Finding:
     """Walks of a latent between two classes."""
-    return _smoothness(evidence, "class")
+    return _smoothness(evidence, interpolation.walk_in_classes)
 
 
 # --- Runs that are compared ---

@@ -46,7 +46,7 @@ models = {}  # experiment: path of its model; those not named are looked for in 
 import numpy as np
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import devices, plots, sampling, trained_models, training
+from dvdgan_lib import devices, interpolation, plots, trained_models, training
 from dvdgan_lib.metrics.memorization import abruptness, pixels
 
 devices.setup()
@@ -57,30 +57,6 @@ model = generator.experiment.model
 classes = training.load_source(generator.experiment).class_names
 rows = np.linspace(0, model.num_frames - 1, 6).round().astype(int)  # "all six timesteps displayed here"
 scale = max(1, 64 // model.resolution)
-along = np.linspace(0, 1, columns)[:, None].astype(np.float32)
-
-
-def between(first, last):
-    """The points of a straight line, [columns, D]."""
-    return (1 - along) * first + along * last
-
-
-def walk_in_latents(rng):
-    """Videos between two latents of one class, and the class."""
-    label = int(rng.integers(len(classes)))
-    ends = rng.standard_normal((2, model.latent_dim), np.float32)
-    return sampling.generate(generator, between(*ends), np.full(columns, label), progress=False), classes[label]
-
-
-def walk_in_classes(rng):
-    """Videos of one latent between two classes' embeddings, and the two classes."""
-    first, last = rng.choice(len(classes), 2, replace=False)
-    table = np.asarray(generator.params["embedding"]["embedding"])
-    latents = np.repeat(rng.standard_normal((1, model.latent_dim), np.float32), columns, axis=0)
-    labels = np.zeros(columns, int)  # without effect: the embeddings take their place
-    embedded = between(table[first], table[last])
-    videos = sampling.generate(generator, latents, labels, embedded=embedded, progress=False)
-    return videos, f"{classes[first]} to {classes[last]}"
 
 
 def draw_walk(videos, name, title, caption):
@@ -104,8 +80,10 @@ what_it_is = trained_models.described(generator)
 
 # %%
 if "figure_15" in wanted:
-    videos, word = walk_in_latents(np.random.default_rng((seed, 15)))
-    caption = f"Columns: videos along a straight line between two latents, class {word!r}; time runs down. {what_it_is}"
+    videos, label = interpolation.walk_in_latents(generator, columns, np.random.default_rng((seed, 15)))
+    caption = (
+        f"Columns: videos along a straight line between two latents, class {classes[label]!r}; time runs down. {what_it_is}"
+    )
     draw_walk(videos, "figure_15", "Figure 15: interpolation within a class", caption)
 
 # %% [markdown]
@@ -118,7 +96,8 @@ if "figure_15" in wanted:
 
 # %%
 if "figure_16" in wanted:
-    videos, word = walk_in_classes(np.random.default_rng((seed, 16)))
+    videos, ends = interpolation.walk_in_classes(generator, columns, np.random.default_rng((seed, 16)))
+    word = " to ".join(classes[label] for label in ends)
     caption = f"Columns: one latent along a straight line between two class embeddings, {word}; time runs down. {what_it_is}"
     draw_walk(videos, "figure_16", "Figure 16: interpolation between classes", caption)
 
@@ -132,9 +111,10 @@ if "figure_16" in wanted:
 # of the change is one jump, as memorised clips would have it (Figure 9).
 
 # %%
+kinds = {"between latents": interpolation.walk_in_latents, "between classes": interpolation.walk_in_classes}
 steps = {
-    "between latents": [abruptness(pixels(walk_in_latents(np.random.default_rng((seed, 1, i)))[0])) for i in range(walks)],
-    "between classes": [abruptness(pixels(walk_in_classes(np.random.default_rng((seed, 2, i)))[0])) for i in range(walks)],
+    kind: [abruptness(pixels(walk(generator, columns, np.random.default_rng((seed, n, i)))[0])) for i in range(walks)]
+    for n, (kind, walk) in enumerate(kinds.items(), start=1)
 }
 figure, axes = plt.subplots(figsize=(7, 2.2), layout="constrained")
 axes.boxplot(list(steps.values()), orientation="horizontal", tick_labels=list(steps), widths=0.6)
