@@ -198,7 +198,7 @@ if "memorization" in wanted:
     m = generators[0].experiment.model
     caption = (
         f"Memorisation against the number of training clips. {m.num_frames} frames of {m.resolution}x{m.resolution}, preset "
-# * Nearest in pixels is not nearest in content. Take I3D's features (`metrics.features(videos)`): do the neighbours change?
+        f"{preset}; {steps} steps; {generators[-1].card['data']}. {count} samples each, one model each, no spread."
     )
     figure.suptitle("Appendix C.1: what is memorised")
     figure.supxlabel(caption, fontsize=8, color="0.3", wrap=True)
