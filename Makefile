@@ -22,7 +22,7 @@ SNAKEMAKE := exec $(shell command -v setpriv >/dev/null 2>&1 && echo setpriv --p
 BATCH := $(RUN) -m dvdgan_lib.batch
 OPTIONS := --preset "$(PRESET)" $(if $(filter 1,$(SCRATCH)),--from-scratch)
 
-.PHONY: help reproduce plan test mutants lint format notebooks bench lock FORCE
+.PHONY: help reproduce plan test test-colab mutants lint format notebooks bench lock FORCE
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo "make table_1, make figure_04, ...                 one of them"
 	@echo "make plan [PRESET=laptop] [FROM_SCRATCH=1]        what would run, hours and gigabytes, cheapest first"
 	@echo "make test [TESTS=tests/test_batch.py]             the tests"
+	@echo "make test-colab                                   the library's tests and four notebooks on Colab's versions"
 	@echo "make mutants                                      whether the tests find each mistake of tests/mutants.py"
 	@echo "make lint, make format, make notebooks            check; format; make the .ipynb from the .py again"
 	@echo "make bench                                        the benchmarks"
@@ -52,6 +53,33 @@ plan: $(STAMP)
 # One process a core; JAX's own threads would fight over them, but the tests are too small for that to matter.
 test: $(STAMP)
 	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+# The library must run on what Colab's TPU runtime has, which is older: a second environment, Python 3.13 as there.
+# Left out is what tests the batch and the project's tools, which don't run on Colab.
+COLAB := .venv-colab/bin/python
+COLAB_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python3.13) python3.13)
+NOT_ON_COLAB := smoke batch batch_run environment mutants notebooks_paired pods
+test-colab: .venv-colab/installed
+	@PYTHONPATH=. $(COLAB) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -p no:cacheprovider \
+	  $(NOT_ON_COLAB:%=--ignore=tests/test_%.py) tests
+	@set -e; export PYTHONPATH=. JUPYTER_PREFER_ENV_PATH=1; mkdir -p runs/colab-test; \
+	for run in "01_data_prep -p experiment kinetics600_64x64_12f" 02_model_walkthrough 03_train \
+	    "06_synthesis -p artefacts figure_04,figure_10 -p figures_dir runs/colab-test/artefacts"; do \
+	  echo "== $$run"; set -- $$run; name=$$1; shift; \
+	  $(COLAB) -m papermill --kernel python3 --language python --cwd . --no-progress-bar -p preset smoke \
+	    -p workdir runs/colab-test "$$@" notebooks/$$name.ipynb runs/colab-test/$$name.ipynb > runs/colab-test/$$name.log 2>&1 \
+	    || { tail -30 runs/colab-test/$$name.log; exit 1; }; \
+	done
+
+.venv-colab/installed: requirements-colab.lock $(STAMP)
+	@set -e; \
+	"$(COLAB_PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || \
+	  { echo "Colab has Python 3.13 and there is none as $(COLAB_PYTHON): install it, or name it with COLAB_PYTHON=." >&2; exit 1; }; \
+	echo "Installing requirements-colab.lock into .venv-colab ..."; \
+	"$(COLAB_PYTHON)" -m venv --clear .venv-colab; \
+	index="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(RUN) -m pip config get global.index-url 2>/dev/null || true)}}"; \
+	env $${index:+"UV_DEFAULT_INDEX=$$index"} .venv/bin/uv pip sync --quiet --require-hashes --python $(COLAB) $<; \
+	touch $@
 
 # Half an hour: a hundred mistakes one after the other, each in a process of its own.
 mutants: $(STAMP)
@@ -82,6 +110,7 @@ lock: $(STAMP)
 	$(COMPILE) --upgrade -o requirements.lock
 	$(COMPILE) --extra tpu --constraint requirements.lock -o requirements-tpu.lock
 	$(COMPILE) --extra cuda --constraint requirements.lock -o requirements-cuda.lock
+	$(subst 3.12,3.13,$(COMPILE)) --constraint colab-versions.txt -o requirements-colab.lock
 
 requirements-%.lock:
 	@echo "There is no lock for ACCELERATOR=$*; there are tpu and cuda, and none of them for the CPU." >&2; exit 1

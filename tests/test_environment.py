@@ -16,7 +16,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-LOCKS = ["requirements.lock", "requirements-tpu.lock", "requirements-cuda.lock"]
+LOCKS = ["requirements.lock", "requirements-tpu.lock", "requirements-cuda.lock", "requirements-colab.lock"]
 
 
 def read_lock(name: str) -> dict[str, list[tuple[Version, list[str]]]]:
@@ -58,10 +58,19 @@ def test_lock_names_no_address(lock):
     assert re.findall(r"\w+://\S+|--(?:extra-)?index-url.*|--find-links.*| @ .*", (ROOT / lock).read_text()) == []
 
 
-@pytest.mark.parametrize("lock", LOCKS[1:])
+@pytest.mark.parametrize("lock", LOCKS[1:3])
 def test_locks_for_accelerators_differ_only_by_what_they_add(lock):
     base, other = read_lock("requirements.lock"), read_lock(lock)
     assert {name: other.get(name) for name in base} == base
+
+
+def test_the_lock_for_colab_has_colabs_versions():
+    pins = read_lock("requirements-colab.lock")
+    colab = [line for line in (ROOT / "colab-versions.txt").read_text().splitlines() if not line.startswith("#")]
+    assert {name.partition("==")[0] for name in colab} >= {"jax", "jaxlib", "flax", "orbax-checkpoint", "grain"}
+    for line in colab:
+        name, _, version = line.partition("==")
+        assert [str(pinned) for pinned, _ in pins[name]] == [version], f"{line} is not in the lock: run `make lock`"
 
 
 def test_python_versions_agree():
