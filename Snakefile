@@ -64,6 +64,19 @@ def curves(artefact):
     return batch.curve_paths(artefact, PRESET, RUNS, FROM_SCRATCH)
 
 
+def evaluations(artefact):
+    return batch.evaluation_paths(artefact, PRESET, RUNS, FROM_SCRATCH)
+
+
+def records(artefact):
+    """papermill's options for the parameters `curves` and `evaluations`, of notebooks that have them."""
+    there = {"curves": curves(artefact), "evaluations": evaluations(artefact)}
+    paths = {kind: ", ".join(f"{run}: {path}" for run, path in found.items()) for kind, found in there.items() if found}
+    return " ".join(f"-y '{kind}: {{{listed}}}'" for kind, listed in paths.items())
+
+
+# Left out of the whole; each can still be asked for by its name.
+LEFT_OUT = batch.left_out(PRESET, RUNS, FROM_SCRATCH)
 CURVES = {run: path for artefact in batch.ARTEFACTS for run, path in curves(artefact).items()}
 TRAINED = sorted({*batch.RUNS, *CURVES})
 UNTRAINED = [run for run in TRAINED if not os.path.exists(f"{HOME}/{run}/model.safetensors")]
@@ -82,11 +95,9 @@ def target(artefact):
 
     Those on the way too: Snakemake doesn't miss a deleted file where what was made from it is still there.
     """
-    made = batch.ARTEFACTS[artefact]
-    runs = sorted({*made.models, *made.evaluations})
+    runs = batch.read_by(artefact, PRESET, RUNS, FROM_SCRATCH)
     files = [f"{HOME}/data/{run}.json" for run in runs] + [model(run) for run in runs]
-    files += curves(artefact).values()
-    files += [f"{HOME}/{run}/evaluation.json" for run in made.evaluations]
+    files += [*curves(artefact).values(), *evaluations(artefact).values()]
     files += artefact_files(f"{HOME}/artefacts", artefact)
     return files + (artefact_files(FIGURES, artefact) if PRESET == "laptop" else [])
 
@@ -100,7 +111,7 @@ wildcard_constraints:
 rule all:
     localrule: True
     input:
-        [target(artefact) for artefact in batch.ARTEFACTS],
+        [target(artefact) for artefact in batch.ARTEFACTS if artefact not in LEFT_OUT],
 
 
 for name in batch.ARTEFACTS:
@@ -179,9 +190,7 @@ rule evaluate:
 rule artefact:
     input:
         models=lambda wildcards: [model(run) for run in batch.ARTEFACTS[wildcards.artefact].models],
-        evaluations=lambda wildcards: [
-            f"{HOME}/{run}/evaluation.json" for run in batch.ARTEFACTS[wildcards.artefact].evaluations
-        ],
+        evaluations=lambda wildcards: list(evaluations(wildcards.artefact).values()),
         curves=lambda wildcards: list(curves(wildcards.artefact).values()),
     output:
         [f"{HOME}/artefacts/{{artefact}}.{extension}" for extension in EXTENSIONS],
@@ -192,12 +201,7 @@ rule artefact:
         models=lambda wildcards: ", ".join(
             f"{run}: {model(run)}" for run in batch.ARTEFACTS[wildcards.artefact].models
         ),
-        # Only to notebooks that have the parameter.
-        curves=lambda wildcards: (
-            "-y 'curves: {" + ", ".join(f"{run}: {path}" for run, path in curves(wildcards.artefact).items()) + "}'"
-            if batch.ARTEFACTS[wildcards.artefact].curves
-            else ""
-        ),
+        records=lambda wildcards: records(wildcards.artefact),
     log:
         notebook=f"{HOME}/notebooks/{{artefact}}.ipynb",
         text=f"{HOME}/notebooks/{{artefact}}.log",
@@ -207,7 +211,7 @@ rule artefact:
     shell:
         "rm -f {HOME}/artefacts/{wildcards.artefact}.*;"
         " {PAPERMILL} -p artefacts {wildcards.artefact} -p figures_dir {HOME}/artefacts"
-        " -y 'models: {{{params.models}}}' {params.curves}"
+        " -y 'models: {{{params.models}}}' {params.records}"
         " notebooks/{params.notebook}.ipynb {log.notebook} > {log.text} 2>&1"
 
 
@@ -243,6 +247,8 @@ onstart:
 
 
 onsuccess:
+    for artefact, runs in LEFT_OUT.items():
+        print(f"Left out: {artefact}, since {', '.join(runs)} is neither in pretrained/ nor trained here (make plan FROM_SCRATCH=1).")
     print(f"\nAll is up to date: tables and figures in {FIGURES if PRESET == 'laptop' else HOME + '/artefacts'}/.")
     if PRESET == "laptop":
         figures_page.write(FIGURES)

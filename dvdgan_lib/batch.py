@@ -55,23 +55,41 @@ _FIGURE_6 = _seeds((name for names in experiments.FIGURE_6.values() for name in 
 _COMPARED = (*_FIGURE_6, *experiments.DISCRIMINATORS[1:], *experiments.APPENDIX_D[1:])
 
 # A run is an experiment's name, with "-seed1" behind it where the seed is not 0 (experiments.seeded_name).
+_FIRST, *_OTHER_ROWS = TABLE_1 = (
+    "kinetics600_64x64_12f",
+    "kinetics600_128x128_12f",
+    "kinetics600_256x256_12f",
+    "kinetics600_64x64_48f",
+    "kinetics600_128x128_48f",
+)
+_UCF, _BAIR = "ucf101_128x128_16f", "bair_fp_64x64_1to15"
 ARTEFACTS = {
-    "table_1": Artefact("06_synthesis", evaluations=("kinetics600_64x64_12f",)),
-    "truncation": Artefact("07_truncation", models=("kinetics600_64x64_12f",)),
+    "table_1": Artefact("06_synthesis", evaluations=TABLE_1),
+    "table_2": Artefact("08_ucf101", models=(_UCF,)),
+    "table_3": Artefact("09_prediction", models=(_BAIR,)),
+    "table_4": Artefact("09_prediction", models=("kinetics600_fp_64x64_5to11", "kinetics600_64x64_16f_stride1")),
+    "truncation": Artefact("07_truncation", models=(_FIRST,)),
+    "prediction": Artefact("09_prediction", models=(_BAIR,)),
+    "memorization": Artefact("08_ucf101", models=experiments.MEMORIZATION),
     "discriminators": Artefact("10_ablations", curves=experiments.DISCRIMINATORS),
     "appendix_d": Artefact("12_appendix_d", curves=experiments.APPENDIX_D),
-    "claims": Artefact("13_claims", models=("kinetics600_64x64_12f",), curves=_COMPARED),
-    "figure_02": Artefact("06_synthesis", models=("kinetics600_64x64_12f",)),
-    "figure_03": Artefact("02_model_walkthrough", shown=("kinetics600_64x64_12f",)),
-    "figure_04": Artefact("06_synthesis", models=("kinetics600_64x64_12f",)),
+    "claims": Artefact("13_claims", models=(_FIRST,), curves=_COMPARED),
+    "figure_01": Artefact("06_synthesis", models=("kinetics600_256x256_12f", "kinetics600_128x128_12f", _FIRST)),
+    "figure_02": Artefact("06_synthesis", models=(_FIRST,)),
+    "figure_03": Artefact("02_model_walkthrough", shown=(_FIRST,)),
+    "figure_04": Artefact("06_synthesis", models=(_FIRST,)),
     "figure_05": Artefact("06_synthesis", models=("kinetics600_64x64_48f",)),
     "figure_06": Artefact("10_ablations", curves=_FIGURE_6),
-    "figure_07": Artefact("02_model_walkthrough", shown=("kinetics600_64x64_12f",)),
+    "figure_07": Artefact("02_model_walkthrough", shown=(_FIRST,)),
     "figure_08": Artefact("02_model_walkthrough", shown=("kinetics600_fp_64x64_5to11",)),
-    "figure_10": Artefact("06_synthesis", models=("kinetics600_64x64_12f",)),
+    "figure_09": Artefact("08_ucf101", models=(_UCF,)),
+    "figure_10": Artefact("06_synthesis", models=(_FIRST,)),
     "figure_11": Artefact("06_synthesis", models=("kinetics600_64x64_48f",)),
-    "figure_15": Artefact("11_interpolation", models=("kinetics600_64x64_12f",)),
-    "figure_16": Artefact("11_interpolation", models=("kinetics600_64x64_12f",)),
+    "figure_12": Artefact("06_synthesis", models=("kinetics600_128x128_12f",)),
+    "figure_13": Artefact("06_synthesis", models=("kinetics600_128x128_48f",)),
+    "figure_14": Artefact("06_synthesis", models=("kinetics600_256x256_12f",)),
+    "figure_15": Artefact("11_interpolation", models=(_FIRST,)),
+    "figure_16": Artefact("11_interpolation", models=(_FIRST,)),
 }
 RUNS = sorted({run for artefact in ARTEFACTS.values() for run in (*artefact.models, *artefact.evaluations)})
 # Two dozen trainings of as many programs are too much for a smoke test: it draws these.
@@ -115,6 +133,49 @@ def curve_paths(artefact: str, preset: str, runs: str, from_scratch: bool) -> di
     """{run: `curve_path`} of what an artefact draws."""
     paths = {run: curve_path(run, preset, runs, from_scratch) for run in ARTEFACTS[artefact].curves}
     return {run: path for run, path in paths.items() if path}
+
+
+def evaluation_paths(artefact: str, preset: str, runs: str, from_scratch: bool) -> dict[str, str]:
+    """{run: the record that an artefact reads} of its evaluations.
+
+    At the laptop preset the first is measured anew, the others are read from the records shipped with their models, where
+    there are any: a model takes the better part of the 20 minutes that the whole batch should. A smoke test measures two.
+    """
+    first, *others = ARTEFACTS[artefact].evaluations or [None]
+    if first is None:
+        return {}
+    paths = {run: f"{runs}/{preset}/{run}/evaluation.json" for run in (first, *others)}
+    if preset == "smoke":
+        return dict(list(paths.items())[:2])
+    if preset == "laptop" and not from_scratch:
+        shipped = {run: Path("pretrained") / run / "evaluation.json" for run in others}
+        return {first: paths[first]} | {run: str(path) for run, path in shipped.items() if path.is_file()}
+    return paths
+
+
+def read_by(artefact: str, preset: str, runs: str, from_scratch: bool) -> list[str]:
+    """The runs whose models, or evaluations made here, an artefact needs."""
+    measured = evaluation_paths(artefact, preset, runs, from_scratch)
+    return sorted({*ARTEFACTS[artefact].models, *(run for run, path in measured.items() if path.startswith(f"{runs}/"))})
+
+
+def left_out(preset: str, runs: str, from_scratch: bool) -> dict[str, list[str]]:
+    """{artefact: runs it lacks} of what the whole batch leaves out.
+
+    At the laptop preset nothing is trained for hours unasked: what has no model in pretrained/ or in `runs` is left out,
+    unless it is asked for by name.
+    """
+    if preset != "laptop" or from_scratch:
+        return {}
+    lacking = {}
+    for name, artefact in ARTEFACTS.items():
+        places = lambda run: (Path("pretrained") / run, Path(runs) / preset / run / "model.safetensors")  # noqa: E731
+        missing = [run for run in read_by(name, preset, runs, False) if not any(p.exists() for p in places(run))]
+        if artefact.curves and not artefact.models and not curve_paths(name, preset, runs, False):
+            missing.append(artefact.curves[0])
+        if missing:
+            lacking[name] = missing
+    return lacking
 
 
 def settings(run: str, preset: str) -> str:

@@ -266,3 +266,31 @@ def evaluate_prediction(
             result = measure_prediction(predictors[name], source, c, cache, protocol, seed, key)
             results[name] = {"fvd": described(result.fvd), "psnr": result.psnr.tolist(), "text": str(result)}
     return record
+
+
+def evaluate_synthesis(
+    generator: TrainedGenerator,
+    cache: epath.PathLike,
+    num_clips: int,
+    splits: Sequence[str] = ("train", "test"),
+    seed: int = 0,
+) -> dict[str, Any]:
+    """FVD of samples against clips of each split (Table 4's last row), a record like `evaluate_prediction`'s.
+
+    Args:
+      generator: of a model that predicts from no frames.
+      cache: a folder for features.
+      num_clips: real clips of each split, and samples.
+      splits: "train", "test" or both.
+      seed: of latents and classes.
+    """
+    name = generator.experiment.name
+    samples = metrics.features_cached(sample(generator, num_clips, seed=seed), cache, f"{name}-samples")
+    record = measured_on(generator) | {"num_clips": num_clips, "seed": seed, "results": {}}
+    for split in splits:
+        source = load_source(generator.experiment, split)
+        real = metrics.features_cached(data.first_clips(source, num_clips)[0], cache, f"real-{split}")
+        fvd = metrics.frechet_video_distance(real, samples)
+        record["data"] = source.description
+        record["results"][split] = {"samples": {"fvd": described(fvd), "text": str(fvd)}}
+    return record

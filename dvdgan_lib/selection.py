@@ -21,6 +21,12 @@ def motion(videos: np.ndarray) -> np.ndarray:
     return _changes(videos).mean((1, 2, 3))
 
 
+def detail(videos: np.ndarray) -> np.ndarray:
+    """Mean change from a pixel to its neighbours, in pixel values: what a degenerate sample has least of."""
+    x = videos.astype(np.float32)
+    return sum(np.abs(np.diff(x, axis=axis)).mean((1, 2, 3, 4)) for axis in (2, 3)) / 2
+
+
 def cut_and_return(videos: np.ndarray) -> np.ndarray:
     """How far a video jumps away within one frame, and later back within one: RMS of pixel values.
 

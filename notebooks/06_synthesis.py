@@ -9,12 +9,13 @@
 # ---
 
 # %% [markdown]
-# # 06 Class-conditional synthesis: Table 1, Figures 2, 4, 5, 10 and 11
+# # 06 Class-conditional synthesis: Table 1, Figures 1, 2, 4, 5 and 10 to 14
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/dvdgan-replication/blob/main/notebooks/06_synthesis.ipynb)
 #
 # Section 4.1.1, appendix E.1. Draws the artefacts named in `artefacts` from trained models. From the models in `pretrained/`
-# each figure takes half a minute on a CPU; Table 1 measures its model first, eight minutes, if `04_metrics` has not.
+# each figure takes half a minute on a CPU; Table 1 measures its first model, eight minutes, if `04_metrics` has not. Figures
+# whose models this preset doesn't have are left out, and named.
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
@@ -35,10 +36,11 @@ sys.path.insert(0, os.getcwd())
 preset = "laptop"  # smoke, laptop, colab, paper
 seed = 0
 workdir = "runs"
-artefacts = "table_1,figure_02,figure_04,figure_05,figure_10,figure_11"
+artefacts = "table_1,figure_01,figure_02,figure_04,figure_05,figure_10,figure_11,figure_12,figure_13,figure_14"
 figures_dir = "runs/laptop/artefacts"
 figure_05_class = "pulse ring"  # chosen, as the paper chose watermelon cutting; drawn where there is none of that name
 models = {}  # experiment: path of its model; those not named are looked for in workdir, then (laptop) in pretrained/
+evaluations = {}  # experiment: path of its record; those not named are looked for beside the models
 
 # %%
 from pathlib import Path
@@ -47,6 +49,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from dvdgan_lib import baselines, devices, evaluation, metrics, paper, plots, sampling, selection, trained_models, training
+from dvdgan_lib.checkpoints import CheckpointError
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
@@ -55,6 +58,28 @@ parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 
 def generator_of(name):
     return trained_models.find(name, preset, workdir, models)
+
+
+RUNS = {
+    "table_1": ["kinetics600_64x64_12f"],
+    "figure_01": ["kinetics600_256x256_12f", "kinetics600_128x128_12f", "kinetics600_64x64_12f"],
+    "figure_02": ["kinetics600_64x64_12f"],
+    "figure_04": ["kinetics600_64x64_12f"],
+    "figure_05": ["kinetics600_64x64_48f"],
+    "figure_10": ["kinetics600_64x64_12f"],
+    "figure_11": ["kinetics600_64x64_48f"],
+    "figure_12": ["kinetics600_128x128_12f"],
+    "figure_13": ["kinetics600_128x128_48f"],
+    "figure_14": ["kinetics600_256x256_12f"],
+}
+if len(wanted) > 1:  # asked for by hand: draw what there is
+    for artefact in sorted(wanted):
+        try:
+            for name in RUNS[artefact]:
+                generator_of(name)
+        except CheckpointError as error:
+            print(f"{artefact} is left out. {error}")
+            wanted.remove(artefact)
 
 
 # %% [markdown]
@@ -66,53 +91,70 @@ def generator_of(name):
 # row's right half, with truncation, is notebook 07's; its best point is quoted where it was measured.
 
 # %%
-ROW = "kinetics600_64x64_12f"
-if "table_1" in wanted:
-    generator = generator_of(ROW)
-    file = training.run_folder(generator.experiment, workdir) / "evaluation.json"
-    if not file.exists():
+FIRST = "kinetics600_64x64_12f"
+
+
+def evaluation_of(name):
+    """The record of a row and its model; the first row is measured where there is none, the others are then left out."""
+    try:
+        generator = generator_of(name)
+    except CheckpointError:
+        if name == FIRST:
+            raise
+        return None
+    file = Path(evaluations.get(name) or training.run_folder(generator.experiment, workdir) / "evaluation.json")
+    if name == FIRST and not file.exists():
         classifier = metrics.find_classifier(generator.experiment, workdir)
         result = evaluation.evaluate(generator, f"{workdir}/cache/features", seed=seed, classifier=classifier)
         evaluation.save_evaluation(result, file)
-    measured = evaluation.load_evaluation(file)
+    if file.exists():
+        return generator, evaluation.load_evaluation(file)
+    record = evaluation.find_record("evaluation", generator, trained_models.record_folders(generator, workdir))
+    return (generator, record) if record else None
+
+
+def numbers(group):
+    """Of a group of an evaluation: FID, FVD, IS; and by the stand-in's classifier, where there is one, IS and accuracy."""
+    told = "class_accuracy" in group
+    keys = ["fid", "fvd", "inception_score"] + ["stand_in_inception_score"] * told
+    values = [f"{group[key]['value']:.2f}" for key in keys]
+    return [*values, *([f"{100 * group['class_accuracy']['value']:.0f} %"] if told else ["", ""])]
+
+
+if "table_1" in wanted:
+    found = {name: pair for name in paper.TABLE_1 if (pair := evaluation_of(name))}
+    generator, measured = found[FIRST]
     # What anchors the scale is measured once and kept beside the shipped model (04_metrics with `baselines`).
-    record = Path("pretrained") / ROW / "evaluation.json"
+    record = Path("pretrained") / FIRST / "evaluation.json"
     anchors = evaluation.load_evaluation(record) if preset == "laptop" and record.exists() else measured
     truncated = evaluation.find_record("truncation", generator, trained_models.record_folders(generator, workdir))
-    names = {name: baseline.words for name, baseline in baselines.BASELINES.items()}
-    reference = paper.TABLE_1[ROW]
-    m = generator.experiment.model
     stand_in = measured["data"]
-
-    def number(group, key):
-        return f"{group[key]['value']:.2f}"
-
     # A number from a stand-in or another network never stands in a column of the paper's.
-    paper_numbers = [
-        f"{reference.fid} / {reference.inception_score}",
-        f"{reference.fid_truncated} / {reference.inception_score_truncated}",
-    ]
-    ours = [f"{m.num_frames} / {m.resolution}x{m.resolution}", generator.experiment.data.name, "", ""]
-
-    def numbers(group):
-        seen = [number(group, metric) for metric in ("fid", "fvd", "inception_score")]
-        told = "class_accuracy" in group
-        score = number(group, "stand_in_inception_score") if told else ""
-        return [*seen, score, f"{100 * group['class_accuracy']['value']:.0f} %" if told else ""]
-
-    rows = [
-        ["paper: DVD-GAN", "12 / 64x64", "Kinetics-600", *paper_numbers, *[""] * 5],
-        ["ours: DVD-GAN", *ours, *numbers(measured["samples"])],
-    ]
-    if truncated:
-        point = next(p for p in truncated["points"] if p["sigma"] == truncated["best"])
-        by_classifier = "stand-in" in point["inception_score"]["text"].split("=")[0]
-        score = f"{point['inception_score']['value']:.2f}"
-        found = ["", score, ""] if by_classifier else [score, "", ""]
-        name = f"ours, truncated at {truncated['best']:g}: best IS **"
-        rows.append([name, *ours, f"{point['fid']['value']:.2f}", "", *found])
-    for key in [key for key in names if key in anchors]:
-        rows.append([names[key] + " *", *ours, *numbers(anchors[key])])
+    rows = []
+    for name, row in paper.TABLE_1.items():
+        numbers_of_paper = [f"{row.fid} / {row.inception_score}", f"{row.fid_truncated} / {row.inception_score_truncated}"]
+        size = f"{row.num_frames} / {row.resolution}x{row.resolution}"
+        rows.append(["paper: DVD-GAN", size, "Kinetics-600", *numbers_of_paper, *[""] * 5])
+        if name not in found:
+            continue
+        model, result = found[name]
+        size = (
+            f"{model.experiment.model.num_frames} / {model.experiment.model.resolution}x{model.experiment.model.resolution}"
+        )
+        here = [size, model.experiment.data.name, "", ""]
+        rows.append([f"ours: DVD-GAN, {model.card['steps']:,} steps", *here, *numbers(result["samples"])])
+        if name == FIRST and truncated:
+            point = next(p for p in truncated["points"] if p["sigma"] == truncated["best"])
+            by_classifier = "stand-in" in point["inception_score"]["text"].split("=")[0]
+            score = f"{point['inception_score']['value']:.2f}"
+            scores = ["", score, ""] if by_classifier else [score, "", ""]
+            best = f"ours, truncated at {truncated['best']:g}: best IS **"
+            rows.append([best, *here, f"{point['fid']['value']:.2f}", "", *scores])
+    m = generator.experiment.model
+    here = [f"{m.num_frames} / {m.resolution}x{m.resolution}", generator.experiment.data.name, "", ""]
+    for key, baseline in baselines.BASELINES.items():
+        if key in anchors:
+            rows.append([baseline.words + " *", *here, *numbers(anchors[key])])
     columns = ["", "frames / size", "data", "FID / IS\n(I3D-K600)", "FID / IS truncated\n(I3D-K600)"]
     columns += [
         "FID, stand-in\n(I3D-K400 avgpool)",
@@ -122,19 +164,57 @@ if "table_1" in wanted:
         "class\naccuracy",
     ]
     small = " Fewer than 512 clips: biased upwards, only a smoke test." if measured["num_clips"] < 512 else ""
+    others = [name for name in found if name != FIRST]
+    missing = [name for name in paper.TABLE_1 if name not in found]
     caption = (
-        "Row 1 of Table 1. Paper: I3D of Kinetics-600, statistics of all training clips. Ours, without truncation: I3D of "
+        "Table 1. Paper: I3D of Kinetics-600, statistics of all training clips. Ours, without truncation: I3D of "
         f"Kinetics-400, {measured['num_clips']} real and {measured['num_clips']} generated clips; data: {stand_in}. "
         f"Numbers of the paper and ours are not comparable.{small}"
+        + (f" Rows but the first are from the records of {', '.join(others)}." if others else "")
+        + (f" Not measured at preset {preset}: {', '.join(missing)}." if missing else "")
         + (f" * from the record of {anchors['num_clips']} clips beside the model." if anchors is not measured else "")
         + (f" ** from the record of {truncated['num_clips']} clips a point (07_truncation)." if truncated else "")
     )
-    figure = plots.table(columns, rows, "Table 1, 12 frames of 64x64: paper beside ours", caption, width=14.0)
+    figure = plots.table(columns, rows, "Table 1: paper beside ours", caption, width=14.0)
     plt.show()
-    extra = {"caption": caption, "measured": measured, "anchors_from": str(record) if anchors is not measured else None}
-    record = plots.provenance("table_1", parameters, [generator], data=stand_in, metric_network="I3D-K400", **extra)
+    extra = {"caption": caption, "measured": {name: result for name, (_, result) in found.items()}}
+    extra["anchors_from"] = str(record) if anchors is not measured else None
+    shown = [model for model, _ in found.values()]
+    record = plots.provenance("table_1", parameters, shown, data=stand_in, metric_network="I3D-K400", **extra)
     plots.save_artefact(figures_dir, figure, record, text=plots.markdown_table(columns, rows) + "\n" + caption + "\n")
 
+# %% [markdown]
+# ## Figure 1: three resolutions
+#
+# > "Selected frames from videos generated by a DVD-GAN trained on Kinetics-600 at 256×256, 128 × 128, and 64 × 64
+# > resolutions (top to bottom)."
+#
+# Of a random batch of each model the sample with most motion, by the rule that Figure 2 has too.
+
+# %%
+if "figure_01" in wanted:
+    generators = [generator_of(name) for name in RUNS["figure_01"]]
+    size, rows, picked = 512, [], []
+    for generator in generators:
+        videos = sampling.sample(generator, 8 if preset == "smoke" else 64, seed=seed)
+        i = int(np.argmax(selection.motion(videos)))
+        shown = np.linspace(0, videos.shape[1] - 1, 6).round().astype(int)
+        rows.append(plots.enlarge(videos[i, shown], max(1, size // 4 // videos.shape[2])))
+        picked.append(i)
+    names = [f"{g.experiment.model.resolution}x{g.experiment.model.resolution}" for g in generators]
+    caption = "Frames of the sample with most motion in a random batch, time to the right, one model a row. " + " ".join(
+        dict.fromkeys(trained_models.described(generator) for generator in generators)
+    )
+    figure, axes = plt.subplots(3, 1, figsize=(12, 6.8), layout="constrained")
+    for axis, frames, name in zip(axes, rows, names, strict=True):
+        axis.imshow(plots.grid(frames, columns=6), interpolation="nearest")
+        axis.set(xticks=[], yticks=[], ylabel=name)
+    figure.suptitle("Figure 1: three resolutions", fontsize=12)
+    figure.supxlabel(caption, fontsize=8, color="0.3", wrap=True)
+    plt.show()
+    data_of = "; ".join(dict.fromkeys(generator.card["data"] for generator in generators))
+    record = plots.provenance("figure_01", parameters, generators, caption=caption, data=data_of, picked=picked)
+    plots.save_artefact(figures_dir, figure, record)
 
 # %% [markdown]
 # ## Figure 2: samples with interesting behavior
@@ -228,25 +308,34 @@ if "figure_05" in wanted:
     plots.save_artefact(figures_dir, figure, record, video=plots.grid_video(videos, columns=4, scale=scale), fps=12)
 
 # %% [markdown]
-# ## Figures 10 and 11: random batches
+# ## Figures 10 to 14: random batches
 #
-# > "The first frames from a random batch of samples from DVD-GAN trained on 12 frames of 64 × 64 Kinetics-600." (48
-# > frames in Figure 11)
+# > "The first frames from a random batch of samples from DVD-GAN trained on 12 frames of 64 × 64 Kinetics-600." (Figure 10;
+# > 11: 48 frames; 12: 128 × 128; 13: 48 frames of 128 × 128; 14: 256 × 256)
 #
-# Positions are named (row, column) from the top left, starting at 0 (appendix E).
+# Positions are named (row, column) from the top left, starting at 0 (appendix E). Figure 13's caption calls one sample "a
+# stereotypical example of a degenerate sample": here a measure names it, the sample with least detail (`selection.detail`).
 
 # %%
-for name, run in (("figure_10", "kinetics600_64x64_12f"), ("figure_11", "kinetics600_64x64_48f")):
+for name in ("figure_10", "figure_11", "figure_12", "figure_13", "figure_14"):
     if name not in wanted:
         continue
-    generator = generator_of(run)
+    generator = generator_of(RUNS[name][0])
     videos = sampling.sample(generator, 64, seed=seed)
-    scale = max(1, 96 // videos.shape[2])
+    m = generator.experiment.model
+    scale = max(1, 96 // m.resolution)
     caption = f"First frames of a random batch. {trained_models.described(generator)}"
-    title = f"Figure {name[-2:]}: a random batch, {videos.shape[1]} frames"
+    if name == "figure_13":
+        detail = selection.detail(videos)
+        row, column = divmod(int(np.argmin(detail)), 8)
+        caption += (
+            f" Least detail has the sample in row {row}, column {column}: {detail.min():.1f} from pixel to pixel, median "
+            f"{np.median(detail):.1f}."
+        )
+    title = f"Figure {name[-2:]}: a random batch, {m.num_frames} frames of {m.resolution}x{m.resolution}"
     figure = plots.picture(plots.grid(plots.enlarge(videos[:, 0], scale), columns=8), title, caption, width=8)
     plt.show()
-    fps = 8 if videos.shape[1] == 12 else 12
+    fps = 8 if m.num_frames == 12 else 12
     plots.show_videos(videos, columns=8, scale=scale, fps=fps)
     record = plots.provenance(name, parameters, [generator], caption=caption, data=generator.card["data"])
     plots.save_artefact(figures_dir, figure, record, video=plots.grid_video(videos, columns=8, scale=scale), fps=fps)

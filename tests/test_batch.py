@@ -35,7 +35,8 @@ def test_plan_is_cheapest_first_with_totals():
     lines = batch.format_plan(steps, "laptop").splitlines()
     hours = cost.train_hours + cost.evaluate_hours + batch.NOTEBOOK_HOURS["laptop"]
     assert lines[-1].split() == ["4", "steps", f"{hours:.2f}", f"{cost.gigabytes:.2f}"]
-    assert lines[-2].endswith("claims, figure_02, figure_04, figure_10, figure_15, figure_16, table_1, truncation")
+    assert lines[-2].split()[-1] == "truncation"
+    assert "claims, figure_01, figure_02, figure_04, figure_10, figure_15, figure_16, memorization, table_1" in lines[-2]
     assert "figure" not in lines[-3]  # only Table 1 reads the evaluation
 
 
@@ -107,6 +108,39 @@ def test_a_shipped_curve_is_drawn_and_none_is_trained_unasked(tmp_path, monkeypa
     assert len(paths["discriminators"]) == 3
     assert len(paths["appendix_d"]) == 9
     assert len(paths["claims"]) == 31
+
+
+def test_evaluations_are_measured_anew_or_read_from_shipped_records(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second, *_ = batch.TABLE_1
+    here = f"runs/laptop/{first}/evaluation.json"
+    assert batch.evaluation_paths("table_1", "laptop", "runs", False) == {first: here}
+    (tmp_path / "pretrained" / second).mkdir(parents=True)
+    (tmp_path / "pretrained" / second / "evaluation.json").touch()
+    shipped = f"pretrained/{second}/evaluation.json"
+    assert batch.evaluation_paths("table_1", "laptop", "runs", False) == {first: here, second: shipped}
+    assert batch.read_by("table_1", "laptop", "runs", False) == [first]  # no model of the second is needed
+    assert list(batch.evaluation_paths("table_1", "laptop", "runs", True)) == list(batch.TABLE_1)
+    assert batch.read_by("table_1", "paper", "runs", False) == sorted(batch.TABLE_1)
+    assert batch.evaluation_paths("figure_04", "laptop", "runs", False) == {}
+
+
+def test_what_would_have_to_be_trained_is_left_out_of_the_laptops_whole(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lacking = batch.left_out("laptop", "runs", False)
+    assert lacking["figure_12"] == ["kinetics600_128x128_12f"]
+    assert lacking["figure_06"] == ["phi_identity"]  # the first of them
+    assert lacking["table_1"] == [batch.TABLE_1[0]]
+    assert "figure_03" not in lacking  # needs no model
+    assert batch.left_out("laptop", "runs", True) == batch.left_out("paper", "runs", False) == {}
+    (tmp_path / "pretrained/phi_pool2").mkdir(parents=True)
+    (tmp_path / "pretrained/phi_pool2/curve.json").touch()
+    (tmp_path / f"pretrained/{batch.TABLE_1[0]}").mkdir()  # lost weights are another matter: `check` stops there
+    trained = tmp_path / "runs/laptop/kinetics600_128x128_12f/model.safetensors"
+    trained.parent.mkdir(parents=True)
+    trained.touch()
+    assert not {"figure_12", "figure_06", "table_1", "figure_04"} & batch.left_out("laptop", "runs", False).keys()
+    assert batch.left_out("laptop", "runs", False)["figure_01"] == ["kinetics600_256x256_12f"]
 
 
 def test_fingerprint_follows_imports_and_ignores_prose(tmp_path):

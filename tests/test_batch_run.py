@@ -111,8 +111,11 @@ def test_a_failing_notebook_stops_only_its_own_artefact(repository):
     for run in batch.RUNS:
         (repository / "pretrained" / run).mkdir(parents=True)
         (repository / "pretrained" / run / "model.safetensors").write_text("weights")
+    (repository / "pretrained/phi_crop").mkdir()
+    (repository / "pretrained/phi_crop/curve.json").write_text("one curve of Figure 6, none of the others")
+    left_out = {"discriminators", "appendix_d"}
     (repository / "figures").mkdir()
-    for artefact in batch.ARTEFACTS:
+    for artefact in batch.ARTEFACTS.keys() - left_out:
         for extension in batch.EXTENSIONS:
             (repository / f"figures/{artefact}.{extension}").write_text("committed")
     (repository / "fail").touch()
@@ -127,6 +130,7 @@ def test_a_failing_notebook_stops_only_its_own_artefact(repository):
     report = output[output.index("steps failed") :]
     assert "artefact figure_05: code cell 2 (from pathlib import Path)\n    AssertionError: made to fail" in report
     assert "figure_04" not in report
+    assert not list((repository / "figures").glob("appendix_d.*"))
     assert not list((repository / "runs/laptop").glob("*/train.log")), "trained in spite of pretrained/"
 
     code, output = finish(make(repository, "plan"))
@@ -141,6 +145,7 @@ def test_a_failing_notebook_stops_only_its_own_artefact(repository):
     assert code == 0, output
     assert "0 of 2 steps done; now artefact figure_05" in output
     assert (repository / "figures/figure_05.png").read_text() == "drawn"
+    assert "Left out: appendix_d, since phi_pool2 is neither in pretrained/ nor trained here" in output
     code, output = finish(make(repository, "plan"))
     assert "Nothing to do" in output
 

@@ -14,7 +14,7 @@ from dvdgan_lib import batch, figures_page
     [
         ("figure_04", "Figure 4"),
         ("table_1", "Table 1"),
-        ("prediction_bair", "Prediction bair"),
+        ("prediction", "Prediction"),
         ("appendix_d", "Appendix D"),
     ],
 )

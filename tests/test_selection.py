@@ -82,3 +82,13 @@ def test_values_of_simple_clips():
     doubled[0, 0, 3:4, 3:5], doubled[0, 1, 3:5, 3:5] = 200, 200
     assert selection.growth(doubled)[0] == pytest.approx(np.log(2))
     assert selection.growth(np.zeros((1, 2, 8, 8, 3), np.uint8))[0] == 0
+
+
+def test_detail_is_the_change_from_pixel_to_pixel():
+    plain = np.full((1, 2, 8, 8, 3), 90, np.uint8)
+    stripes = plain.copy()
+    stripes[:, :, ::2] = 100  # rows differ by 10, columns by none
+    board = (np.indices((8, 8)).sum(0) % 2 * 20).astype(np.uint8)
+    board = np.broadcast_to(board[:, :, None], plain.shape)
+    scores = selection.detail(np.concatenate([plain, stripes, board]))
+    np.testing.assert_allclose(scores, [0, 5, 20])
