@@ -64,6 +64,10 @@ def curves(artefact):
     return batch.curve_paths(artefact, PRESET, RUNS, FROM_SCRATCH)
 
 
+def models(artefact):
+    return batch.models_of(artefact, PRESET, RUNS, FROM_SCRATCH)
+
+
 def evaluations(artefact):
     return batch.evaluation_paths(artefact, PRESET, RUNS, FROM_SCRATCH)
 
@@ -189,7 +193,7 @@ rule evaluate:
 
 rule artefact:
     input:
-        models=lambda wildcards: [model(run) for run in batch.ARTEFACTS[wildcards.artefact].models],
+        models=lambda wildcards: [model(run) for run in models(wildcards.artefact)],
         evaluations=lambda wildcards: list(evaluations(wildcards.artefact).values()),
         curves=lambda wildcards: list(curves(wildcards.artefact).values()),
     output:
@@ -199,7 +203,7 @@ rule artefact:
         code=lambda wildcards: batch.fingerprint(batch.ARTEFACTS[wildcards.artefact].notebook),
         shown=lambda wildcards: [batch.settings(run, "paper") for run in batch.ARTEFACTS[wildcards.artefact].shown],
         models=lambda wildcards: ", ".join(
-            f"{run}: {model(run)}" for run in batch.ARTEFACTS[wildcards.artefact].models
+            f"{run}: {model(run)}" for run in models(wildcards.artefact)
         ),
         records=lambda wildcards: records(wildcards.artefact),
     log:

@@ -35,6 +35,7 @@ class Artefact:
     """A table or figure: the notebook that draws it, and the runs whose models, evaluations and curves it reads.
 
     `curves`: runs whose curves over training it draws, see `curve_path`.
+    `optional`: runs whose models it reads too, but at the laptop preset does without where they aren't there.
     `shown`: runs whose configuration at the paper's size is what it shows, whatever the preset.
     """
 
@@ -42,6 +43,7 @@ class Artefact:
     models: tuple[str, ...] = ()
     evaluations: tuple[str, ...] = ()
     curves: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
 
 
@@ -73,7 +75,7 @@ ARTEFACTS = {
     "memorization": Artefact("08_ucf101", models=experiments.MEMORIZATION),
     "discriminators": Artefact("10_ablations", curves=experiments.DISCRIMINATORS),
     "appendix_d": Artefact("12_appendix_d", curves=experiments.APPENDIX_D),
-    "claims": Artefact("13_claims", models=(_FIRST,), curves=_COMPARED),
+    "claims": Artefact("13_claims", models=(_FIRST,), curves=_COMPARED, optional=(_BAIR, *experiments.MEMORIZATION[:-1])),
     "figure_01": Artefact("06_synthesis", models=("kinetics600_256x256_12f", "kinetics600_128x128_12f", _FIRST)),
     "figure_02": Artefact("06_synthesis", models=(_FIRST,)),
     "figure_03": Artefact("02_model_walkthrough", shown=(_FIRST,)),
@@ -153,10 +155,22 @@ def evaluation_paths(artefact: str, preset: str, runs: str, from_scratch: bool) 
     return paths
 
 
+def _is_there(run: str, preset: str, runs: str) -> bool:
+    return (Path("pretrained") / run).exists() or (Path(runs) / preset / run / "model.safetensors").exists()
+
+
+def models_of(artefact: str, preset: str, runs: str, from_scratch: bool) -> list[str]:
+    """The runs whose models an artefact reads."""
+    unasked = preset != "laptop" or from_scratch  # there they are trained
+    wanted = [run for run in ARTEFACTS[artefact].optional if unasked or _is_there(run, preset, runs)]
+    return sorted({*ARTEFACTS[artefact].models, *wanted})
+
+
 def read_by(artefact: str, preset: str, runs: str, from_scratch: bool) -> list[str]:
     """The runs whose models, or evaluations made here, an artefact needs."""
     measured = evaluation_paths(artefact, preset, runs, from_scratch)
-    return sorted({*ARTEFACTS[artefact].models, *(run for run, path in measured.items() if path.startswith(f"{runs}/"))})
+    here = [run for run, path in measured.items() if path.startswith(f"{runs}/")]
+    return sorted({*models_of(artefact, preset, runs, from_scratch), *here})
 
 
 def left_out(preset: str, runs: str, from_scratch: bool) -> dict[str, list[str]]:
@@ -169,8 +183,7 @@ def left_out(preset: str, runs: str, from_scratch: bool) -> dict[str, list[str]]
         return {}
     lacking = {}
     for name, artefact in ARTEFACTS.items():
-        places = lambda run: (Path("pretrained") / run, Path(runs) / preset / run / "model.safetensors")  # noqa: E731
-        missing = [run for run in read_by(name, preset, runs, False) if not any(p.exists() for p in places(run))]
+        missing = [run for run in read_by(name, preset, runs, False) if not _is_there(run, preset, runs)]
         if artefact.curves and not artefact.models and not curve_paths(name, preset, runs, False):
             missing.append(artefact.curves[0])
         if missing:
@@ -331,7 +344,7 @@ def serves(work: Step) -> list[str]:
     """The artefacts that a step is for."""
     if work.target in ARTEFACTS:
         return [work.target]
-    readers = {name: {*artefact.models, *artefact.evaluations, *artefact.curves} for name, artefact in ARTEFACTS.items()}
+    readers = {name: {*a.models, *a.evaluations, *a.curves, *a.optional} for name, a in ARTEFACTS.items()}
     if work.rule == "evaluate":
         readers = {name: set(artefact.evaluations) for name, artefact in ARTEFACTS.items()}
     return sorted(name for name, runs in readers.items() if work.target in runs)

@@ -169,15 +169,17 @@ CLAIMS = (
         '"Our model produces samples with an IS of 32.97, significantly outperforming the state of the art"',
         "4.1.2, Table 2",
         "32.97; TGANv2 24.34",
-        "order of Inception Scores, as far as baselines run here",
-        runs=("ucf101_128x128_16f",),
+        "order of Inception Scores by C3D",
+        judge=trained_judges.beats_published_models,
     ),
     Claim(
         '"our improved score is, at least partially, due to memorization of the training data"',
         "C.1, Figure 9",
         "",
-        "distance to nearest training clips, and smoothness of walks, against the number of training clips",
-        runs=("ucf101_128x128_16f",),
+        "a sweep of the number of training clips: with one a class, samples at most half as far from what was trained on, "
+        "and walks half as abrupt again, as with all; direction only: by a tenth; of both the weaker counts",
+        judge=trained_judges.few_clips_are_memorised,
+        runs=experiments.MEMORIZATION,
     ),
     Claim(
         '"Note the smooth transition between videos": between two latents',

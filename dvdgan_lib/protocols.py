@@ -1,4 +1,4 @@
-"""The paper's protocols of measurement (sections 4.1 and 4.2): truncation curves, and FVD of predictions.
+"""The paper's protocols of measurement (4.1, 4.2, C.1): truncation curves, FVD of predictions, what is memorised.
 
 A result says by itself which clips were given, how many, how often, and of which split.
 """
@@ -17,6 +17,8 @@ from dvdgan_lib import data, metrics
 from dvdgan_lib.baselines import continue_last_frame, untrained
 from dvdgan_lib.checkpoints import TrainedGenerator
 from dvdgan_lib.evaluation import described, measured_on
+from dvdgan_lib.interpolation import walk_in_latents
+from dvdgan_lib.metrics import memorization
 from dvdgan_lib.sampling import sample
 from dvdgan_lib.training import load_source
 
@@ -294,3 +296,30 @@ def evaluate_synthesis(
         record["data"] = source.description
         record["results"][split] = {"samples": {"fvd": described(fvd), "text": str(fvd)}}
     return record
+
+
+# --- Appendix C.1: memorisation ---
+
+
+def measure_memorization(generator: TrainedGenerator, num_samples: int, walks: int, seed: int = 0) -> dict[str, Any]:
+    """How near samples are to the clips that a model was trained on, and how abruptly they change along walks.
+
+    Args:
+      generator: of a model that predicts from no frames.
+      num_samples: samples; at most 512 clips it was trained on and as many test clips are compared with.
+      walks: between two latents of a class, of 9 videos each.
+      seed: of latents and classes.
+
+    Returns:
+      "clips" (how many it was trained on, in words), "ratios" (`metrics.memorization.distance_ratios` in pixels, a sample
+      each) and "abruptness" (a walk each).
+    """
+    train, test = (load_source(generator.experiment, split) for split in ("train", "test"))
+    seen, unseen = (memorization.pixels(data.first_clips(source, min(len(source), 512))[0]) for source in (train, test))
+    samples = memorization.pixels(sample(generator, num_samples, seed=seed))
+    paths = [walk_in_latents(generator, 9, np.random.default_rng((seed, i)))[0] for i in range(walks)]
+    return {
+        "clips": f"{len(train):,} clips" if generator.experiment.data.clips_per_class else "all clips",
+        "ratios": memorization.distance_ratios(samples, seen, unseen, seed).tolist(),
+        "abruptness": [memorization.abruptness(memorization.pixels(path)) for path in paths],
+    }

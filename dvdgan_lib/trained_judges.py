@@ -17,6 +17,7 @@ from dvdgan_lib.verdicts import (
     CONTRADICTED,
     DIRECTION,
     NOT_SEEN,
+    NOT_TESTABLE,
     REPRODUCED,
     Evidence,
     Finding,
@@ -245,3 +246,38 @@ def beats_copying(evidence: Evidence) -> Finding | None:
         f"{record['preset']}, {record['num_clips']} test clips, {record['data']}, one model",
         verdict,
     )
+
+
+# --- Memorisation ---
+
+
+def _by_factor(small: float, large: float, factor: float) -> str:
+    """Reproduced where `large` is at least `factor` times `small`; direction only beyond a tenth; contradicted beyond it."""
+    ratio = large / small
+    if ratio >= factor:
+        return REPRODUCED
+    return DIRECTION if ratio > 1.1 else CONTRADICTED if ratio < 1 / 1.1 else NOT_SEEN
+
+
+def few_clips_are_memorised(evidence: Evidence) -> Finding | None:
+    """Samples of few clips lie at them, those of all clips don't; and their walks jump more."""
+    if not evidence.memorization:
+        return None
+    ratios = [float(np.median(found["ratios"])) for found in evidence.memorization]
+    jumps = [float(np.nanmedian(found["abruptness"])) for found in evidence.memorization]
+    near, abrupt = _by_factor(ratios[0], ratios[-1], 2.0), _by_factor(jumps[-1], jumps[0], 1.5)
+    listed = "; ".join(
+        f"{found['clips']}: {ratio:.2f}, {jump:.1f}"
+        for found, ratio, jump in zip(evidence.memorization, ratios, jumps, strict=True)
+    )
+    return Finding(
+        "nearest trained-on over nearest unseen clip, and largest over mean step of walks (medians), trained on "
+        f"{listed}. Distances: {near}, walks: {abrupt}",
+        f"{evidence.generator.experiment.preset}, {len(evidence.memorization[0]['ratios'])} samples, one model each",
+        weakest(near, abrupt),
+    )
+
+
+def beats_published_models(evidence: Evidence) -> Finding:
+    """A ranking of others' models, none of which runs here."""
+    return Finding("takes UCF-101, C3D's weights, and samples of the published models", "", NOT_TESTABLE)

@@ -28,6 +28,8 @@ class Evidence:
       curves: of the compared runs, `curves.find`.
       prediction: the record of the model that predicts from one frame, by `protocols.evaluate_prediction`; None where there
         is none.
+      memorization: `protocols.measure_memorization` of the models of `experiments.MEMORIZATION`, in that order; empty
+        where one is missing.
     """
 
     generator: TrainedGenerator
@@ -35,6 +37,7 @@ class Evidence:
     pod_rows: dict[tuple[str, str, str], dict[str, Any]]
     curves: Mapping[str, Sequence[Curve]] = dataclasses.field(default_factory=dict)
     prediction: dict[str, Any] | None = None
+    memorization: Sequence[dict[str, Any]] = ()
 
 
 @dataclasses.dataclass(frozen=True)

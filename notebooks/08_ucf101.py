@@ -53,11 +53,12 @@ from dvdgan_lib import (
     metrics,
     paper,
     plots,
+    protocols,
     sampling,
     trained_models,
     training,
 )
-from dvdgan_lib.metrics.memorization import abruptness, distance_ratios, nearest_neighbours, pixels
+from dvdgan_lib.metrics.memorization import abruptness, nearest_neighbours, pixels
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
@@ -169,17 +170,14 @@ if "memorization" in wanted:
     generators = [generator_of(name) for name in experiments.MEMORIZATION]
     found, pictures = [], []
     for generator in generators:
-        train, test = (training.load_source(generator.experiment, split) for split in ("train", "test"))
-        seen, unseen = (data.first_clips(source, min(len(source), 512))[0] for source in (train, test))
-        videos = sampling.sample(generator, count, seed=seed)
-        ratios = distance_ratios(pixels(videos), pixels(seen), pixels(unseen), seed)
-        paths = [interpolation.walk_in_latents(generator, 9, np.random.default_rng((seed, i)))[0] for i in range(walks)]
-        jumps = [abruptness(pixels(path)) for path in paths]
-        clips = f"{len(train):,} clips" if generator.experiment.data.clips_per_class else "all clips"
-        found.append({"clips": clips, "ratios": ratios.tolist(), "abruptness": jumps})
-        nearest = nearest_neighbours(pixels(videos[:8]), pixels(seen)).indices[:, 0]
-        pictures += [videos[:8, 0], seen[nearest, 0]]
-        print(f"{clips}: ratio, median {np.median(ratios):.2f}; abruptness, median {np.nanmedian(jumps):.2f}")
+        found.append(protocols.measure_memorization(generator, count, walks, seed))
+        train = training.load_source(generator.experiment)
+        seen = data.first_clips(train, min(len(train), 512))[0]
+        videos = sampling.sample(generator, 8, seed=seed)
+        nearest = nearest_neighbours(pixels(videos), pixels(seen)).indices[:, 0]
+        pictures += [videos[:, 0], seen[nearest, 0]]
+        ratio, jump = (np.nanmedian(found[-1][key]) for key in ("ratios", "abruptness"))
+        print(f"{found[-1]['clips']}: ratio, median {ratio:.2f}; abruptness, median {jump:.2f}")
     figure, axes = plt.subplots(1, 3, figsize=(15, 4.6), layout="constrained", width_ratios=[1, 1, 1.6])
     for panel, key in zip(axes, ("ratios", "abruptness"), strict=False):
         panel.boxplot([np.array(f[key])[np.isfinite(f[key])] for f in found], tick_labels=[f["clips"] for f in found])

@@ -48,7 +48,7 @@ import textwrap
 from IPython.display import Markdown, display
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import claims, devices, evaluation, experiments, plots, pod_report, trained_models, verdicts
+from dvdgan_lib import claims, devices, evaluation, experiments, plots, pod_report, protocols, trained_models, verdicts
 from dvdgan_lib import curves as curves_lib
 from dvdgan_lib.checkpoints import CheckpointError
 
@@ -59,12 +59,18 @@ generator = trained_models.find("kinetics600_64x64_12f", preset, workdir, models
 truncation = evaluation.find_record("truncation", generator, trained_models.record_folders(generator, workdir))
 compared = [*experiments.FIGURE_6["phi"], *experiments.FIGURE_6["k"], *experiments.DISCRIMINATORS, *experiments.APPENDIX_D]
 measured_curves = curves_lib.find(list(dict.fromkeys(compared)), preset, workdir, curves)
+memorization = []
+try:
+    sweep = [trained_models.find(name, preset, workdir, models) for name in experiments.MEMORIZATION]
+    memorization = [protocols.measure_memorization(g, 16 if preset == "smoke" else 64, 8, seed) for g in sweep]
+except CheckpointError as error:
+    print(f"No sweep of the number of training clips: {error}")
 try:
     predictor = trained_models.find("bair_fp_64x64_1to15", preset, workdir, models)
     prediction = evaluation.find_record("prediction", predictor, trained_models.record_folders(predictor, workdir))
 except CheckpointError:
     prediction = None
-evidence = verdicts.Evidence(generator, truncation, pod_report.load(), measured_curves, prediction)
+evidence = verdicts.Evidence(generator, truncation, pod_report.load(), measured_curves, prediction, memorization)
 ledger = claims.ledger(evidence, preset)
 
 # %% [markdown]

@@ -302,3 +302,26 @@ def test_prediction_is_judged_beside_copying(ours, copied, verdict):
     record["results"] = {"test": {"samples": result(ours), "copy_last_frame": result(copied)}}
     assert trained_judges.beats_copying(verdicts.Evidence(None, None, {}, {}, record)).verdict == verdict
     assert trained_judges.beats_copying(evidence()) is None
+
+
+class _Generator:
+    experiment = experiments.get("kinetics600_64x64_12f")
+
+
+@pytest.mark.parametrize(
+    ("ratios", "jumps", "verdict"),
+    [
+        ((0.3, 0.7, 1.0), (6.0, 4.0, 3.0), verdicts.REPRODUCED),
+        ((0.7, 0.9, 1.0), (6.0, 4.0, 3.0), verdicts.DIRECTION),
+        ((0.3, 0.9, 1.0), (3.1, 3.0, 3.0), verdicts.NOT_SEEN),
+        ((1.0, 0.9, 0.5), (6.0, 3.0, 3.0), verdicts.CONTRADICTED),
+    ],
+)
+def test_memorisation_is_judged_from_few_clips_to_all(ratios, jumps, verdict):
+    found = [
+        {"clips": clips, "ratios": [0.0, ratio, 9.0], "abruptness": [np.nan, jump]}
+        for clips, ratio, jump in zip(("8 clips", "128 clips", "all clips"), ratios, jumps, strict=True)
+    ]
+    given = verdicts.Evidence(_Generator(), None, {}, memorization=found)
+    assert trained_judges.few_clips_are_memorised(given).verdict == verdict
+    assert trained_judges.few_clips_are_memorised(evidence()) is None
