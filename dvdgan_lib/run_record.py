@@ -7,7 +7,6 @@ import dataclasses
 import json
 
 from etils import epath
-from tensorboardX import SummaryWriter
 
 from dvdgan_lib import hosts
 from dvdgan_lib.checkpoints import CheckpointError, git_commit, versions, write_atomically
@@ -87,7 +86,7 @@ class MetricsLog:
                     self.lines.append(line)
         write_atomically(self.file, "".join(line + "\n" for line in self.lines))
         self.local = "://" not in str(folder)
-        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1) if self.local else None
+        self.start = start
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         """One line, and a point of each curve; on the disk when it returns."""
@@ -100,9 +99,13 @@ class MetricsLog:
         self.lines.append(line)
         if not self.local:  # objects in a bucket can't be appended to
             self.file.write_text("\n".join(self.lines) + "\n")
-        if self.writer:
-            for name, value in metrics.items():
-                self.writer.add_scalar(name, value, step)
+            return
+        if self.writer is None:
+            from tensorboardX import SummaryWriter  # here: with its imports half a second before the first step
+
+            self.writer = SummaryWriter(str(self.file.parent / "tensorboard"), purge_step=self.start + 1)
+        for name, value in metrics.items():
+            self.writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Flushes TensorBoard's file."""

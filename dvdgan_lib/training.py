@@ -25,7 +25,7 @@ import numpy as np
 from etils import epath
 from tqdm.auto import tqdm
 
-from dvdgan_lib import data, devices, experiments, health, hosts, pod_report
+from dvdgan_lib import data, devices, experiments, health, hosts
 from dvdgan_lib.best_model import BestModel, Measure, averaged_generator, measure_of, sample_sheet
 from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, export
 from dvdgan_lib.experiments import Experiment
@@ -306,6 +306,8 @@ def _run(options: argparse.Namespace) -> int:
     try:
         experiment = experiments.get(options.experiment, options.preset)
         if options.slice:
+            from dvdgan_lib import pod_report  # here, because few need it: a quarter of a second before the first step
+
             experiment = pod_report.fitted(experiment, options.slice)
         if options.data_dir:
             folder = dataclasses.replace(experiment.data, folder=options.data_dir)
