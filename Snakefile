@@ -196,6 +196,11 @@ rule artefact:
         models=lambda wildcards: [model(run) for run in models(wildcards.artefact)],
         evaluations=lambda wildcards: list(evaluations(wildcards.artefact).values()),
         curves=lambda wildcards: list(curves(wildcards.artefact).values()),
+        after=lambda wildcards: [
+            f"{HOME}/artefacts/{artefact}.json"
+            for artefact in batch.ARTEFACTS[wildcards.artefact].after
+            if artefact not in LEFT_OUT
+        ],
     output:
         [f"{HOME}/artefacts/{{artefact}}.{extension}" for extension in EXTENSIONS],
     params:

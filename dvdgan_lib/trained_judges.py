@@ -22,6 +22,7 @@ from dvdgan_lib.verdicts import (
     Evidence,
     Finding,
     by_curve,
+    by_ratio,
     by_spread,
     weakest,
 )
@@ -30,7 +31,7 @@ from dvdgan_lib.verdicts import (
 
 
 def _truncation(evidence: Evidence, key: str, papers_ratio: float) -> Finding | None:
-    record = evidence.truncation
+    record = evidence.records.get(("kinetics600_64x64_12f", "truncation"))
     if record is None or len(record["points"]) < 3:
         return None
     points = sorted(record["points"], key=lambda point: -point["sigma"])
@@ -235,9 +236,9 @@ def deep_is_slower_by_steps(evidence: Evidence) -> Finding | None:
 
 def beats_copying(evidence: Evidence) -> Finding | None:
     """FVD, and PSNR of the first predicted frame, beside those of the last given frame repeated."""
-    if evidence.prediction is None:
+    record = evidence.records.get(("bair_fp_64x64_1to15", "prediction"))
+    if record is None:
         return None
-    record = evidence.prediction
     ours, copied = (record["results"]["test"][name] for name in ("samples", "copy_last_frame"))
     fvd, psnr = [r["fvd"]["value"] for r in (ours, copied)], [r["psnr"][0] for r in (ours, copied)]
     verdict = CONTRADICTED if fvd[0] > fvd[1] else REPRODUCED if psnr[0] >= psnr[1] else DIRECTION
@@ -246,6 +247,56 @@ def beats_copying(evidence: Evidence) -> Finding | None:
         f"{record['preset']}, {record['num_clips']} test clips, {record['data']}, one model",
         verdict,
     )
+
+
+def _fvd(evidence: Evidence) -> tuple[dict[str, float], dict[str, float], str] | None:
+    """FVD on Kinetics of prediction and of synthesis, by split, and their size; None where one has not been measured."""
+    records = [
+        evidence.records.get(key)
+        for key in (("kinetics600_fp_64x64_5to11", "prediction"), ("kinetics600_64x64_16f_stride1", "synthesis"))
+    ]
+    if not all(records) or any(record["results"].keys() < {"train", "test"} for record in records):
+        return None
+    values = [{s: record["results"][s]["samples"]["fvd"]["value"] for s in ("train", "test")} for record in records]
+    clips = min(record["num_clips"] for record in records)
+    return *values, f"{records[0]['preset']}, {clips} clips a number, {records[0]['data']}, one model each"
+
+
+def synthesis_beats_prediction(evidence: Evidence) -> Finding | None:
+    """FVD on test clips, prediction's over synthesis's."""
+    if (found := _fvd(evidence)) is None:
+        return None
+    prediction, synthesis, size = found
+    papers = paper.TABLE_4["DVD-GAN-FP"][1][0] / paper.TABLE_4["DVD-GAN"][1][0]
+    measured = f"FVD of synthesis {synthesis['test']:.0f}, of prediction {prediction['test']:.0f}"
+    return Finding(measured, size, by_ratio(prediction["test"] / synthesis["test"], papers))
+
+
+def splits_are_alike(evidence: Evidence) -> Finding | None:
+    """FVD of predictions on training and on test clips."""
+    if (found := _fvd(evidence)) is None:
+        return None
+    prediction, _, size = found
+    ratio = prediction["test"] / prediction["train"]
+    apart = max(ratio, 1 / ratio)
+    verdict = REPRODUCED if apart <= 1.1 else NOT_SEEN if apart <= 1.5 else CONTRADICTED
+    return Finding(f"FVD on training clips {prediction['train']:.0f}, on test clips {prediction['test']:.0f}", size, verdict)
+
+
+def larger_is_harder(evidence: Evidence) -> Finding | None:
+    """FID at equal length along resolution."""
+    names = [f"kinetics600_{size}x{size}_12f" for size in (64, 128, 256)]
+    records = [evidence.records.get((name, "evaluation")) for name in names]
+    if not all(records):
+        return None
+    fid = [record["samples"]["fid"]["value"] for record in records]
+    papers = paper.TABLE_1[names[-1]].fid / paper.TABLE_1[names[0]].fid
+    sizes = "; ".join(
+        f"{record['clip'][1]}x{record['clip'][2]}, {record['model']['steps']:,} steps: {value:.2f}"
+        for record, value in zip(records, fid, strict=True)
+    )
+    size = f"{records[0]['preset']}, {min(record['num_clips'] for record in records)} clips a number, one model each"
+    return Finding(f"FID at {sizes}", size, by_curve(fid, papers))
 
 
 # --- Memorisation ---

@@ -23,20 +23,18 @@ class Evidence:
 
     Attributes:
       generator: the 12-frame model of the preset.
-      truncation: its record by `protocols.evaluate_truncation`; None where there is none.
+      records: what models were measured at, by (experiment, kind): "evaluation" (`evaluation.evaluate`), "truncation",
+        "prediction" or "synthesis" (`protocols`). Those there are.
       pod_rows: `pod_report.load`.
       curves: of the compared runs, `curves.find`.
-      prediction: the record of the model that predicts from one frame, by `protocols.evaluate_prediction`; None where there
-        is none.
       memorization: `protocols.measure_memorization` of the models of `experiments.MEMORIZATION`, in that order; empty
         where one is missing.
     """
 
     generator: TrainedGenerator
-    truncation: dict[str, Any] | None
-    pod_rows: dict[tuple[str, str, str], dict[str, Any]]
+    records: Mapping[tuple[str, str], dict[str, Any]] = dataclasses.field(default_factory=dict)
+    pod_rows: Mapping[tuple[str, str, str], dict[str, Any]] = dataclasses.field(default_factory=dict)
     curves: Mapping[str, Sequence[Curve]] = dataclasses.field(default_factory=dict)
-    prediction: dict[str, Any] | None = None
     memorization: Sequence[dict[str, Any]] = ()
 
 

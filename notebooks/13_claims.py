@@ -39,6 +39,7 @@ workdir = "runs"
 artefacts = "claims"
 figures_dir = "runs/laptop/artefacts"
 models = {}  # experiment: path of its model; those not named are looked for in workdir, then (laptop) in pretrained/
+evaluations = {}  # experiment: path of its record; those not named are looked for beside the models
 curves = {}  # run: path of its curve; without any, workdir's runs, then (laptop) those in pretrained/
 
 # %%
@@ -48,7 +49,18 @@ import textwrap
 from IPython.display import Markdown, display
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import claims, devices, evaluation, experiments, plots, pod_report, protocols, trained_models, verdicts
+from dvdgan_lib import (
+    claims,
+    devices,
+    evaluation,
+    experiments,
+    paper,
+    plots,
+    pod_report,
+    protocols,
+    trained_models,
+    verdicts,
+)
 from dvdgan_lib import curves as curves_lib
 from dvdgan_lib.checkpoints import CheckpointError
 
@@ -56,7 +68,6 @@ devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 generator = trained_models.find("kinetics600_64x64_12f", preset, workdir, models)
-truncation = evaluation.find_record("truncation", generator, trained_models.record_folders(generator, workdir))
 compared = [*experiments.FIGURE_6["phi"], *experiments.FIGURE_6["k"], *experiments.DISCRIMINATORS, *experiments.APPENDIX_D]
 measured_curves = curves_lib.find(list(dict.fromkeys(compared)), preset, workdir, curves)
 memorization = []
@@ -65,12 +76,20 @@ try:
     memorization = [protocols.measure_memorization(g, 16 if preset == "smoke" else 64, 8, seed) for g in sweep]
 except CheckpointError as error:
     print(f"No sweep of the number of training clips: {error}")
-try:
-    predictor = trained_models.find("bair_fp_64x64_1to15", preset, workdir, models)
-    prediction = evaluation.find_record("prediction", predictor, trained_models.record_folders(predictor, workdir))
-except CheckpointError:
-    prediction = None
-evidence = verdicts.Evidence(generator, truncation, pod_report.load(), measured_curves, prediction, memorization)
+KINDS = {name: "evaluation" for name in paper.TABLE_1}
+KINDS |= {"bair_fp_64x64_1to15": "prediction", "kinetics600_fp_64x64_5to11": "prediction"}
+KINDS |= {"kinetics600_64x64_16f_stride1": "synthesis"}
+records = {}
+for name, kind in [*KINDS.items(), ("kinetics600_64x64_12f", "truncation")]:
+    try:
+        model = trained_models.find(name, preset, workdir, models)
+    except CheckpointError:
+        continue
+    if kind == "evaluation" and name in evaluations:
+        records[name, kind] = evaluation.load_evaluation(evaluations[name])
+    elif record := evaluation.find_record(kind, model, trained_models.record_folders(model, workdir)):
+        records[name, kind] = record
+evidence = verdicts.Evidence(generator, records, pod_report.load(), measured_curves, memorization)
 ledger = claims.ledger(evidence, preset)
 
 # %% [markdown]

@@ -10,7 +10,8 @@ from dvdgan_lib.curves import Curve
 
 
 def evidence(truncation=None, pod_rows=None):
-    return verdicts.Evidence(generator=None, truncation=truncation, pod_rows=pod_rows or {})
+    records = {("kinetics600_64x64_12f", "truncation"): truncation} if truncation else {}
+    return verdicts.Evidence(generator=None, records=records, pod_rows=pod_rows or {})
 
 
 def curve(key, values):
@@ -152,7 +153,7 @@ def compared(**values):
         ]
         for name, (measures, seeds) in values.items()
     }
-    return verdicts.Evidence(None, None, {}, found)
+    return verdicts.Evidence(None, curves=found)
 
 
 @pytest.fixture(autouse=True)
@@ -300,7 +301,10 @@ def test_prediction_is_judged_beside_copying(ours, copied, verdict):
     result = lambda numbers: {"fvd": {"value": numbers[0]}, "psnr": [numbers[1], 1.0]}  # noqa: E731
     record = {"preset": "laptop", "num_clips": 256, "data": "robot"}
     record["results"] = {"test": {"samples": result(ours), "copy_last_frame": result(copied)}}
-    assert trained_judges.beats_copying(verdicts.Evidence(None, None, {}, {}, record)).verdict == verdict
+    assert (
+        trained_judges.beats_copying(verdicts.Evidence(None, {("bair_fp_64x64_1to15", "prediction"): record})).verdict
+        == verdict
+    )
     assert trained_judges.beats_copying(evidence()) is None
 
 
@@ -322,6 +326,47 @@ def test_memorisation_is_judged_from_few_clips_to_all(ratios, jumps, verdict):
         {"clips": clips, "ratios": [0.0, ratio, 9.0], "abruptness": [np.nan, jump]}
         for clips, ratio, jump in zip(("8 clips", "128 clips", "all clips"), ratios, jumps, strict=True)
     ]
-    given = verdicts.Evidence(_Generator(), None, {}, memorization=found)
+    given = verdicts.Evidence(_Generator(), memorization=found)
     assert trained_judges.few_clips_are_memorised(given).verdict == verdict
     assert trained_judges.few_clips_are_memorised(evidence()) is None
+
+
+def fvd_record(train, test):
+    results = {split: {"samples": {"fvd": {"value": value}}} for split, value in (("train", train), ("test", test))}
+    return {"preset": "laptop", "num_clips": 256, "data": "shapes", "results": results}
+
+
+@pytest.mark.parametrize(
+    ("prediction", "synthesis", "better", "alike"),
+    [
+        ((70, 69), (32, 31), verdicts.REPRODUCED, verdicts.REPRODUCED),
+        ((60, 40), (32, 31), verdicts.DIRECTION, verdicts.NOT_SEEN),  # the square root of the paper's 2.2 is 1.5
+        ((20, 40), (90, 80), verdicts.CONTRADICTED, verdicts.CONTRADICTED),
+    ],
+)
+def test_table_4_is_judged_by_both_records(prediction, synthesis, better, alike):
+    records = {
+        ("kinetics600_fp_64x64_5to11", "prediction"): fvd_record(*prediction),
+        ("kinetics600_64x64_16f_stride1", "synthesis"): fvd_record(*synthesis),
+    }
+    assert trained_judges.synthesis_beats_prediction(verdicts.Evidence(None, records)).verdict == better
+    assert trained_judges.splits_are_alike(verdicts.Evidence(None, records)).verdict == alike
+    records.popitem()
+    assert trained_judges.splits_are_alike(verdicts.Evidence(None, records)) is None
+
+
+@pytest.mark.parametrize(
+    ("fids", "verdict"),
+    [
+        ((1.0, 1.3, 2.0), verdicts.REPRODUCED),
+        ((1.0, 1.1, 1.2), verdicts.DIRECTION),
+        ((1.0, 2.0, 1.5), verdicts.NOT_SEEN),
+        ((3.0, 2.0, 1.0), verdicts.CONTRADICTED),
+    ],
+)
+def test_resolution_is_judged_along_three_rows(fids, verdict):
+    records = {}
+    for size, fid in zip((64, 128, 256), fids, strict=True):
+        record = {"preset": "laptop", "num_clips": 512, "clip": [12, size // 2, size // 2], "model": {"steps": 9}}
+        records[f"kinetics600_{size}x{size}_12f", "evaluation"] = record | {"samples": {"fid": {"value": fid}}}
+    assert trained_judges.larger_is_harder(verdicts.Evidence(None, records)).verdict == verdict
