@@ -916,6 +916,57 @@ VARIANTS = [
     ),
 ]
 
+LEDGER = [
+    Mutant(
+        "half the spread of seeds is enough for a verdict",
+        "verdicts.py",
+        "if difference > 2 * spread:",
+        "if difference > 0.5 * spread:",
+        ("test_claims.py::test_a_difference_beside_the_spread_of_seeds",),
+    ),
+    Mutant(
+        "the spread over seeds is the population's",
+        "verdicts.py",
+        "np.var(group, ddof=1)",
+        "np.var(group)",
+        ("test_claims.py::test_a_difference_beside_the_spread_of_seeds",),
+    ),
+    Mutant(
+        "a claim of several parts is worth its strongest",
+        "verdicts.py",
+        "return min(verdicts, key=_ORDER.index)",
+        "return max(verdicts, key=_ORDER.index)",
+        ("test_claims.py::test_compared_runs_are_judged_by_where_their_curves_end",),
+    ),
+    Mutant(
+        "without D_T the class is to be seen better",
+        "trained_judges.py",
+        '_compare(evidence, "class_accuracy", "no_dt", REFERENCE)',
+        '_compare(evidence, "class_accuracy", REFERENCE, "no_dt")',
+        ("test_claims.py::test_motion_is_judged_by_the_class_that_it_shows",),
+    ),
+    Mutant(
+        "a curve's mean over steps that only some seeds have",
+        "curves.py",
+        "set.intersection(",
+        "set.union(",
+        ("test_curves.py::test_mean_and_ends_are_of_steps_that_all_have",),
+    ),
+    Mutant(
+        "a rounded model's statistics are rounded too",
+        "trained_models.py",
+        "export(path, generator.experiment, params, generator.standing, card)",
+        "export(path, generator.experiment, params, jax.tree.map(lambda x: x.astype(np.float16), generator.standing), card)",
+        ("test_trained_models.py::test_half_precision_rounds_weights_only_and_says_so",),
+    ),
+    Mutant(
+        "the laptop's batch trains what isn't shipped",
+        "batch.py",
+        'if preset != "laptop" or from_scratch:\n        return {}',
+        "if True:\n        return {}",
+        ("test_batch.py::test_what_would_have_to_be_trained_is_left_out_of_the_laptops_whole",),
+    ),
+]
 MUTANTS: tuple[Mutant, ...] = (
     *SPECTRAL_NORM,
     *LAYERS,
@@ -926,6 +977,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *UPDATES,
     *FRAME_PREDICTION,
     *VARIANTS,
+    *LEDGER,
 )
 
 
