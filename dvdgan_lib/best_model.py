@@ -20,7 +20,7 @@ from etils import epath
 from jax.sharding import NamedSharding
 
 from dvdgan_lib import data, hosts
-from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, TrainedGenerator, export, write_atomically
+from dvdgan_lib.checkpoints import Checkpoints, TrainedGenerator, export, write_atomically
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.layers import spectral_normalize
 from dvdgan_lib.sampling import draw, generate, standing_statistics
@@ -85,12 +85,7 @@ def measure_of(experiment: Experiment, workdir: epath.PathLike) -> Measure:
 
     classifier = None
     if experiment.training.evaluate_by == "stand-in classifier":
-        classifier = metrics.find_classifier(experiment, workdir)
-        if classifier is None:
-            raise CheckpointError(
-                f"{experiment.name} is to be measured by a classifier of {experiment.data.name} with "
-                f"{experiment.model.num_classes} classes, and there is none: notebooks/04_classifier trains one."
-            )
+        classifier = metrics.require_classifier(experiment, workdir)
     seen_real: list[metrics.I3DFeatures] = []  # computed once: half of the work
 
     def by_i3d(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from dvdgan_lib.metrics.stand_in_classifier import (
     class_accuracy,
     find_classifier,
     load_classifier,
+    require_classifier,
     stand_in_frechet_distance,
     stand_in_inception_score,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "kernel_video_distance",
     "load_classifier",
     "real_statistics",
+    "require_classifier",
     "stand_in_frechet_distance",
     "stand_in_inception_score",
     "statistics_of",

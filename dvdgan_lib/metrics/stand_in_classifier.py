@@ -303,3 +303,18 @@ def find_classifier(experiment: Experiment, workdir: epath.PathLike) -> StandInC
             classifier = load_classifier(folder)
             return classifier if len(classifier.class_names) == experiment.model.num_classes else None
     return None
+
+
+def require_classifier(experiment: Experiment, workdir: epath.PathLike) -> StandInClassifier:
+    """`find_classifier`'s, for what can't do without.
+
+    Raises:
+      CheckpointError: there is none; the message says how to get one.
+    """
+    classifier = find_classifier(experiment, workdir)
+    if classifier is None:
+        raise CheckpointError(
+            f"{experiment.name} is to be measured by a classifier of {experiment.data.name} with "
+            f"{experiment.model.num_classes} classes, and there is none: notebooks/04_classifier trains one."
+        )
+    return classifier
