@@ -73,7 +73,8 @@ class Checkpoints:
     """The last few checkpoints of one run: the training state and the loader's position together.
 
     The position is saved once, not by each process, so that any number of processes can go on from it. Orbax writes into a
-    temporary folder and renames it, so that a killed save leaves the checkpoint before intact.
+    temporary folder and renames it, so that a killed save leaves the checkpoint before intact. What it deletes is emptied
+    first: a mounted Drive keeps deleted files in its bin, where they count like all others.
     """
 
     def __init__(self, folder: epath.PathLike, keep: int = 2):
@@ -86,7 +87,9 @@ class Checkpoints:
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
             cleanup_tmp_directories=True,
         )
+        self._keep = keep
         self._saving: Any = None
+        self._saving_step = self._readable = -1  # being saved; known to be readable
 
     def save(self, step: int, state: Any, data: Any, wait: bool = True) -> None:
         """Saves; `data` is the loader's iterator, its state the same in every process.
@@ -107,6 +110,9 @@ class Checkpoints:
             # A CPU's arrays are not moved to the host, they are there: Orbax would write what the next step overwrites.
             content["state"] = jax.tree.map(lambda x: jnp.copy(x) if isinstance(x, jax.Array) else x, state)
         overwrite = step in self.steps
+        if not overwrite:
+            self._empty_what_goes()
+        self._saving_step = step
         self._saving = self._checkpointer.save_checkpointables_async(step, content, force=True, overwrite=overwrite)
         if wait:
             self.wait()
@@ -116,6 +122,17 @@ class Checkpoints:
         saving, self._saving = self._saving, None
         if saving is not None:
             saving.result()
+            self._readable = self._saving_step
+
+    def _empty_what_goes(self) -> None:
+        """Of the checkpoints that the next one replaces, where a readable one stays behind."""
+        steps = self.steps
+        goes = steps[: max(0, len(steps) + 1 - self._keep)]
+        if hosts.is_first() and "://" not in str(self.folder) and self._readable in set(steps) - set(goes):
+            for step in goes:
+                for file in Path(self.folder / str(step)).rglob("*"):  # not epath: it has no rglob
+                    if file.is_file():
+                        file.write_bytes(b"")
 
     @property
     def steps(self) -> list[int]:
@@ -155,6 +172,7 @@ class Checkpoints:
             if not reason:
                 sums = _total([part for _, part in found])
                 if not (wrong := [path for path, value in sums.items() if saved.get(path, value) != value]):
+                    self._readable = step
                     return step, loaded
                 reason = f"{wrong[0]} is not what was saved"
             log.warning("Checkpoint of step %d in %s can't be read (%s); trying the one before.", step, self.folder, reason)

@@ -203,6 +203,33 @@ def test_damaged_newest_is_passed_over_said_and_replaced(run, damage, caplog):
     assert_restored(folder, 4, following)
 
 
+def sizes(folder):
+    return [file.stat().st_size for file in folder.rglob("*") if file.is_file()]
+
+
+def test_what_is_deleted_is_empty(run):
+    """On a mounted Drive deleted files fill the bin at their full size."""
+    folder, _ = run
+    checkpoints, data = Checkpoints(folder), numbers()
+    checkpoints.restore(state(0), data)
+    checkpoints.save(6, state(6), data, wait=False)
+    assert sum(sizes(folder / "2")) == 0
+    assert sum(sizes(folder / "4")) > 0
+    checkpoints.close()
+    assert not (folder / "2").exists()
+
+
+def test_the_only_readable_one_is_not_emptied(run):
+    folder, _ = run
+    content(folder / "4").unlink()
+    checkpoints, data = Checkpoints(folder), numbers()
+    checkpoints.restore(state(0), data)
+    before = sizes(folder / "2")
+    checkpoints._checkpointer.save_checkpointables_async = lambda *args, **options: None  # the save that is killed
+    checkpoints.save(6, state(6), data, wait=False)
+    assert sizes(folder / "2") == before
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "uint8"])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_checksum_does_not_depend_on_how_an_array_lies_but_on_every_bit(dtype, axis):
