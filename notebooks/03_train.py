@@ -14,8 +14,9 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/dvdgan-replication/blob/main/notebooks/03_train.ipynb)
 #
 # Section 3, appendix B.3. Trains one experiment of the paper at a chosen preset, or goes on where it was, and shows the
-# losses and samples. `smoke` takes a minute or two on a CPU, `laptop` three quarters of an hour on two cores, `colab` some
-# hours on one TPU chip. The batch trains by the same function: `python -m dvdgan_lib.training EXPERIMENT --preset PRESET`.
+# losses and samples. `smoke` takes a minute or two on a CPU, `laptop` one to two hours on two cores, `colab` 5.5 hours on a
+# v5e-1 chip and 3.4 on a v6e-1, as the TPU's compiler estimates. The batch trains by the same function:
+# `python -m dvdgan_lib.training EXPERIMENT --preset PRESET`.
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
@@ -54,6 +55,44 @@ run = experiments.get(experiment, preset)
 folder = training.run_folder(run, workdir, seed)
 print(run.describe())
 print("\nAll experiments:", ", ".join(experiments.NAMES))
+
+# %% [markdown]
+# ## Before it starts: what it takes, and what to look for
+#
+# A checkpoint holds G, its average and its optimizer's two moments, and D with its moments, in float32. Two are kept and a
+# third is being written. On Colab let `workdir` be a folder of a mounted Drive: the session ends after some hours or when it
+# likes, and the same cell on a new machine goes on from the last checkpoint, to the same weights as if nothing had been.
+# (What is deleted is emptied first, so that Drive's bin doesn't fill up.)
+
+# %%
+from dvdgan_lib.model_summary import summarize
+
+parts = summarize(run).parts
+in_g = sum(part.parameters for part in parts if part.name.startswith("G"))
+in_d = sum(part.parameters for part in parts if part.name.startswith("D"))
+gigabytes = 4 * (4 * in_g + 3 * in_d) / 1e9
+updates = steps or run.training.steps
+hours = run.cost.train_hours * updates / run.training.steps
+print(f"{updates:,} steps: about {hours:.1f} hours on {run.cost.hardware}.")
+print(
+    f"{in_g + in_d:,} weights; {gigabytes:.2f} GB a checkpoint, {3 * gigabytes:.2f} GB on the disk at most, under {folder}."
+)
+print(f"In 10 minutes {min(updates, updates / hours / 6):,.0f} steps, in an hour {min(updates, updates / hours):,.0f}.")
+print(
+    {
+        "smoke": "Look for nothing but that it runs: four steps.",
+        "laptop": (
+            "After 10 minutes: blobs that move, in the colours of their class; our classifier finds the asked class in "
+            "about half.\nAfter an hour: shapes with the asked motion. At the end: Figure 4; the asked class in 99 of 100."
+        ),
+        "colab": (
+            "Not run by us, so this is an estimate: a step is of eight times the laptop's clips, and on a chip takes a "
+            "fraction of the time.\nAfter 10 minutes it has seen twice as many clips as the laptop's model at its end, "
+            "which had shapes and motion; if there are none after an hour, something is wrong."
+        ),
+        "paper": "Not run by us. The paper: 12 to 96 hours, then Figures 4 and 10.",
+    }[preset]
+)
 
 # %% [markdown]
 # ## Training

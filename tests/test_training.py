@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -338,13 +339,14 @@ sys.exit(training.main(sys.argv[1:]))
 """
 
 
-def start(workdir, experiment):
+def start(workdir, experiment, steps=100000, library=ROOT, **variables):
     """The command in a process of its own, with the tiny run for the one that it names."""
     pickled = workdir / "experiment.pickle"
     pickled.write_bytes(pickle.dumps(experiment))
-    command = [sys.executable, "-c", COMMAND, str(pickled), NAME, "--workdir", str(workdir), "--steps", "100000"]
+    command = [sys.executable, "-c", COMMAND, str(pickled), NAME, "--workdir", str(workdir), "--steps", str(steps)]
     # As many devices as the tests have: sums in another order would round otherwise.
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": str(jax.device_count())}
+    environment = os.environ | {"PYTHONPATH": str(library), "JAX_NUM_CPU_DEVICES": str(jax.device_count())}
+    environment |= variables
     return subprocess.Popen(command, cwd=workdir, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -402,6 +404,38 @@ def test_killed_at_random_moments_the_weights_are_those_of_the_straight_run(run,
         process.communicate()
     steps = max(checkpoint_steps(folder)) + 1
     assert_same_model(run(tmp_path, steps=steps), run(tmp_path / "straight", steps=steps))
+
+
+def test_a_wiped_machine_goes_on_from_a_kept_folder(run, tmp_path, tiny):
+    """As on Colab with a mounted Drive: of the first machine nothing is left but the run's folder, under another path."""
+
+    def machine(name, drive, **options):
+        home = tmp_path / name
+        shutil.copytree(ROOT / "dvdgan_lib", home / "checkout" / "dvdgan_lib")
+        variables = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "DVDGAN_CACHE": str(home / "dvdgan")}
+        # But for the compiled programs: a machine would make the same again, in minutes.
+        variables["JAX_COMPILATION_CACHE_DIR"] = str(jax.config.jax_compilation_cache_dir or devices.cache_dir() / "xla")
+        experiment = replaced(tiny, checkpoint_minutes=0.0, sample_every=1000)
+        return start(drive, experiment, library=home / "checkout", **variables, **options)
+
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    process, folder = machine("first", drive), training.run_folder(tiny, drive)
+    wait_for(process, lambda: (folder / "checkpoints").exists() and max(checkpoint_steps(folder), default=0) >= 2)
+    process.kill()
+    process.communicate()
+    saved = max(checkpoint_steps(folder))
+    shutil.rmtree(tmp_path / "first")
+    mounted = (tmp_path / "content" / "drive").resolve()
+    shutil.copytree(drive, mounted)
+    shutil.rmtree(drive)
+
+    process = machine("second", mounted, steps=saved + 2)
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    assert f"Going on from step {saved}" in said
+    model = training.run_folder(tiny, mounted) / "model.safetensors"
+    assert_same_model(model, run(tmp_path / "whole", steps=saved + 2))
 
 
 def test_the_machine_is_set_up_before_anything_is_compiled(monkeypatch, tiny, tmp_path):
