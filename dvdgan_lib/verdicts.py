@@ -27,6 +27,7 @@ class Evidence:
         "prediction" or "synthesis" (`protocols`). Those there are.
       pod_rows: `pod_report.load`.
       curves: of the compared runs, `curves.find`.
+      longer: the 48-frame model of the preset, where there is one.
       memorization: `protocols.measure_memorization` of the models of `experiments.MEMORIZATION`, in that order; empty
         where one is missing.
     """
@@ -35,6 +36,7 @@ class Evidence:
     records: Mapping[tuple[str, str], dict[str, Any]] = dataclasses.field(default_factory=dict)
     pod_rows: Mapping[tuple[str, str, str], dict[str, Any]] = dataclasses.field(default_factory=dict)
     curves: Mapping[str, Sequence[Curve]] = dataclasses.field(default_factory=dict)
+    longer: TrainedGenerator | None = None
     memorization: Sequence[dict[str, Any]] = ()
 
 

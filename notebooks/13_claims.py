@@ -76,6 +76,11 @@ try:
     memorization = [protocols.measure_memorization(g, 16 if preset == "smoke" else 64, 8, seed) for g in sweep]
 except CheckpointError as error:
     print(f"No sweep of the number of training clips: {error}")
+try:
+    longer = trained_models.find("kinetics600_64x64_48f", preset, workdir, models)
+except CheckpointError as error:
+    longer = None
+    print(f"No 48-frame model: {error}")
 KINDS = {name: "evaluation" for name in paper.TABLE_1}
 KINDS |= {"bair_fp_64x64_1to15": "prediction", "kinetics600_fp_64x64_5to11": "prediction"}
 KINDS |= {"kinetics600_64x64_16f_stride1": "synthesis"}
@@ -89,7 +94,7 @@ for name, kind in [*KINDS.items(), ("kinetics600_64x64_12f", "truncation")]:
         records[name, kind] = evaluation.load_evaluation(evaluations[name])
     elif record := evaluation.find_record(kind, model, trained_models.record_folders(model, workdir)):
         records[name, kind] = record
-evidence = verdicts.Evidence(generator, records, pod_report.load(), measured_curves, memorization)
+evidence = verdicts.Evidence(generator, records, pod_report.load(), measured_curves, longer, memorization)
 ledger = claims.ledger(evidence, preset)
 
 # %% [markdown]

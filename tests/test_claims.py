@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dvdgan_lib import claims, exact_judges, experiments, paper, pods, trained_judges, verdicts
+from dvdgan_lib import claims, data, exact_judges, experiments, paper, pods, trained_judges, training, verdicts
+from dvdgan_lib.checkpoints import TrainedGenerator
 from dvdgan_lib.curves import Curve
 
 
@@ -370,3 +371,36 @@ def test_resolution_is_judged_along_three_rows(fids, verdict):
         record = {"preset": "laptop", "num_clips": 512, "clip": [12, size // 2, size // 2], "model": {"steps": 9}}
         records[f"kinetics600_{size}x{size}_12f", "evaluation"] = record | {"samples": {"fid": {"value": fid}}}
     assert trained_judges.larger_is_harder(verdicts.Evidence(None, records)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "verdict"),
+    [
+        (1.0, 0.95, verdicts.REPRODUCED),
+        (0.9, 1.1, verdicts.REPRODUCED),  # noise is as far from real clips as blur
+        (1.0, 0.8, verdicts.DIRECTION),
+        (1.0, 0.6, verdicts.NOT_SEEN),
+        (1.0, 0.4, verdicts.CONTRADICTED),
+        (1.0, 2.5, verdicts.CONTRADICTED),
+    ],
+)
+def test_detail_of_longer_videos_is_judged_beside_that_of_real_clips(short, long, verdict, monkeypatch):
+    """Samples are real clips with their contrast, and so their detail, changed by a known factor."""
+    generators = [
+        TrainedGenerator(experiments.get(name, "smoke"), {}, {}, {"steps": 1}, "")
+        for name in ("kinetics600_64x64_12f", "kinetics600_64x64_48f")
+    ]
+    factors = {12: short, 48: long}
+
+    def samples(generator, n, seed):
+        real = data.first_clips(training.load_source(generator.experiment, "test"), n)[0]
+        return real * factors[generator.experiment.model.num_frames]
+
+    monkeypatch.setattr(trained_judges.sampling, "sample", samples)
+    monkeypatch.setattr(trained_judges, "DETAIL_CLIPS", 4)
+    given = verdicts.Evidence(generators[0], longer=generators[1])
+    found = trained_judges.longer_keeps_detail(given)
+    assert found.verdict == verdict
+    assert f"{short:.2f}" in found.measured
+    assert f"{long:.2f}" in found.measured
+    assert trained_judges.longer_keeps_detail(verdicts.Evidence(generators[0])) is None
