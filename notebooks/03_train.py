@@ -83,7 +83,7 @@ print(
         "smoke": "Look for nothing but that it runs: four steps.",
         "laptop": (
             "After 10 minutes: blobs that move, in the colours of their class; our classifier finds the asked class in "
-            "a quarter to a half.\nAfter an hour: shapes with the asked motion. At the end: Figure 4; the asked class in 99 of 100."
+            "a quarter to a half.\nAfter an hour: shapes that move as asked. At the end: Figure 4, 99 of 100 as asked."
         ),
         "colab": (
             "Not run by us, so this is an estimate: a step is of eight times the laptop's clips, and on a chip takes a "
