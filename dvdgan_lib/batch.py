@@ -71,7 +71,7 @@ _TABLE_4 = ("kinetics600_fp_64x64_5to11", "kinetics600_64x64_16f_stride1")
 ARTEFACTS = {
     "table_1": Artefact("06_synthesis", evaluations=TABLE_1),
     "table_2": Artefact("08_ucf101", models=(_UCF,)),
-    "table_3": Artefact("09_prediction", models=(_BAIR,)),
+    "table_3": Artefact("09_prediction", models=(_BAIR,), after=("prediction",)),
     "table_4": Artefact("09_prediction", models=_TABLE_4),
     "truncation": Artefact("07_truncation", models=(_FIRST,)),
     "prediction": Artefact("09_prediction", models=(_BAIR,)),
