@@ -213,11 +213,15 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> tuple[str, bool]:
-    """(commit of the checkout that this library lies in, whether files differ from it); ("unknown", True) outside git."""
+    """(commit of the checkout that this library lies in, whether files differ from it); ("unknown", True) outside git.
+
+    What is in figures/ doesn't count: the batch itself replaces it, one by one.
+    """
     root = Path(__file__).resolve().parent.parent
     run = lambda *args: subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, check=True).stdout  # noqa: E731
     try:
-        return run("rev-parse", "HEAD").strip(), bool(run("status", "--porcelain", "--untracked-files=no").strip())
+        changed = run("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)figures")
+        return run("rev-parse", "HEAD").strip(), bool(changed.strip())
     except (OSError, subprocess.CalledProcessError):
         return "unknown", True
 

@@ -459,3 +459,19 @@ def test_writing_leaves_one_whole_file(tmp_path):
     write_atomically(file, b"second")
     assert file.read_bytes() == b"second"
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_checkout_is_dirty_where_code_differs_but_not_by_new_figures(tmp_path, monkeypatch):
+    for name in ("dvdgan_lib/checkpoints.py", "figures/figure_04.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("committed")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *command], check=True)
+    monkeypatch.setattr(checkpoints, "__file__", str(tmp_path / "dvdgan_lib" / "checkpoints.py"))
+    (tmp_path / "figures" / "figure_04.png").write_text("drawn again")
+    commit, dirty = checkpoints.git_commit()
+    assert len(commit) == 40
+    assert not dirty
+    (tmp_path / "dvdgan_lib" / "checkpoints.py").write_text("changed")
+    assert checkpoints.git_commit() == (commit, True)
