@@ -194,8 +194,9 @@ def left_out(preset: str, runs: str, from_scratch: bool) -> dict[str, list[str]]
     lacking = {}
     for name, artefact in ARTEFACTS.items():
         missing = [run for run in read_by(name, preset, runs, False) if not _is_there(run, preset, runs)]
-        if artefact.curves and not artefact.models and not curve_paths(name, preset, runs, False):
-            missing.append(artefact.curves[0])
+        curves = curve_paths(name, preset, runs, False)
+        if artefact.curves and not artefact.models and len(curves) < 2:  # it compares
+            missing.append(next(run for run in artefact.curves if run not in curves))
         if missing:
             lacking[name] = missing
     return lacking

@@ -133,8 +133,11 @@ def test_what_would_have_to_be_trained_is_left_out_of_the_laptops_whole(tmp_path
     assert lacking["table_1"] == [batch.TABLE_1[0]]
     assert "figure_03" not in lacking  # needs no model
     assert batch.left_out("laptop", "runs", True) == batch.left_out("paper", "runs", False) == {}
-    (tmp_path / "pretrained/phi_pool2").mkdir(parents=True)
-    (tmp_path / "pretrained/phi_pool2/curve.json").touch()
+    for run in ("phi_pool2", "k_1"):
+        assert {"figure_06", "appendix_d"} <= batch.left_out("laptop", "runs", False).keys()  # one curve compares nothing
+        (tmp_path / "pretrained" / run).mkdir(parents=True)
+        (tmp_path / "pretrained" / run / "curve.json").touch()
+    assert batch.left_out("laptop", "runs", False)["appendix_d"] == ["norm_group"]
     (tmp_path / f"pretrained/{batch.TABLE_1[0]}").mkdir()  # lost weights are another matter: `check` stops there
     trained = tmp_path / "runs/laptop/kinetics600_128x128_12f/model.safetensors"
     trained.parent.mkdir(parents=True)
