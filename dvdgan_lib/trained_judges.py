@@ -320,6 +320,8 @@ def longer_keeps_detail(evidence: Evidence) -> Finding | None:
     verdict = REPRODUCED if long >= 0.9 * short else DIRECTION if long >= 0.7 * short else NOT_SEEN
     if long < short / 2:
         verdict = CONTRADICTED
+    if verdict == REPRODUCED and short < 0.8:  # alike in being unlike real clips
+        verdict = DIRECTION
     measured = "; ".join(f"{size}: {share:.2f}" for size, share in zip(sizes, shares, strict=True))
     where = f"{evidence.generator.experiment.preset}, {DETAIL_CLIPS} clips each, one model each"
     return Finding(f"change from pixel to pixel over that of real clips, {measured}", where, verdict)
