@@ -111,8 +111,9 @@ def test_a_failing_notebook_stops_only_its_own_artefact(repository):
     for run in batch.RUNS:
         (repository / "pretrained" / run).mkdir(parents=True)
         (repository / "pretrained" / run / "model.safetensors").write_text("weights")
-    (repository / "pretrained/phi_crop").mkdir()
-    (repository / "pretrained/phi_crop/curve.json").write_text("one curve of Figure 6, none of the others")
+    for run in ("phi_crop", "phi_pool4"):
+        (repository / "pretrained" / run).mkdir()
+        (repository / "pretrained" / run / "curve.json").write_text("two curves of Figure 6, none of the others")
     left_out = {"discriminators", "appendix_d"}
     (repository / "figures").mkdir()
     for artefact in batch.ARTEFACTS.keys() - left_out:
