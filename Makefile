@@ -55,13 +55,15 @@ test: $(STAMP)
 	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # The library must run on what Colab's TPU runtime has, which is older: a second environment, Python 3.13 as there.
-# Left out is what tests the batch and the project's tools, which don't run on Colab.
+# Left out is what tests the batch and the project's tools, which don't run on Colab; and how a run of many hosts ends where
+# one is lost: jax 0.7 then exits by itself, with its own message and code. Colab has one host.
 COLAB := .venv-colab/bin/python
 COLAB_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python3.13) python3.13)
 NOT_ON_COLAB := smoke batch batch_run environment mutants notebooks_paired pods
 test-colab: .venv-colab/installed
 	@PYTHONPATH=. $(COLAB) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -p no:cacheprovider \
-	  $(NOT_ON_COLAB:%=--ignore=tests/test_%.py) tests
+	  $(NOT_ON_COLAB:%=--ignore=tests/test_%.py) tests \
+	  --deselect tests/test_many_hosts.py::test_a_lost_process_ends_the_other_and_a_restart_goes_on
 	@set -e; export PYTHONPATH=. JUPYTER_PREFER_ENV_PATH=1; mkdir -p runs/colab-test; \
 	for run in "01_data_prep -p experiment kinetics600_64x64_12f" 02_model_walkthrough 03_train \
 	    "06_synthesis -p artefacts figure_04,figure_10 -p figures_dir runs/colab-test/artefacts"; do \

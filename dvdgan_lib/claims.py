@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from dvdgan_lib import exact_judges, experiments, paper, trained_judges
+from dvdgan_lib import compared_judges, exact_judges, experiments, paper, trained_judges
 from dvdgan_lib.verdicts import NOT_MEASURED, Evidence, Finding
 
 
@@ -79,7 +79,7 @@ CLAIMS = (
         "3.1",
         "",
         "FID without D_S above that with both" + _SPREAD,
-        judge=trained_judges.needs_spatial,
+        judge=compared_judges.needs_spatial,
         runs=("no_ds", "phi_pool2"),
     ),
     Claim(
@@ -87,7 +87,7 @@ CLAIMS = (
         "3.1",
         "",
         "class accuracy of samples, whose classes differ by motion, lower without D_T" + _SPREAD,
-        judge=trained_judges.motion_from_temporal,
+        judge=compared_judges.motion_from_temporal,
         runs=("no_dt", "phi_pool2"),
     ),
     Claim(
@@ -95,7 +95,7 @@ CLAIMS = (
         "Figure 6",
         "curves",
         "largest mean FID at most 1.25 times the smallest; IS with 4x4 pooling below that with none" + _SPREAD,
-        judge=trained_judges.alike_by_phi,
+        judge=compared_judges.alike_by_phi,
         runs=_PHIS,
     ),
     Claim(
@@ -103,7 +103,7 @@ CLAIMS = (
         "3.2, 4.3",
         "curves",
         "IS with 4x4 pooling and with crops below that with 2x2" + _SPREAD,
-        judge=trained_judges.coarser_is_worse,
+        judge=compared_judges.coarser_is_worse,
         runs=_PHIS,
     ),
     Claim(
@@ -111,7 +111,7 @@ CLAIMS = (
         "Figure 6, 4.3",
         "curves",
         "FID of k = 10 below, IS above k = 1's; reproduced only if k = 1 to 8 gains more FID than 8 to 10" + _SPREAD,
-        judge=trained_judges.more_frames_are_better,
+        judge=compared_judges.more_frames_are_better,
         runs=_KS,
     ),
     Claim(
@@ -206,7 +206,7 @@ CLAIMS = (
         "D",
         "",
         "FID above the reference's, and at least twice" + _SPREAD,
-        judge=trained_judges.final_norm_is_indispensable,
+        judge=compared_judges.final_norm_is_indispensable,
         runs=("no_final_norm", "phi_pool2"),
     ),
     Claim(
@@ -215,7 +215,7 @@ CLAIMS = (
         "D",
         "IS 110.05 and FID 1.22, against 53.81 and 0.85",
         "IS above the reference's, FID above it" + _SPREAD,
-        judge=trained_judges.block_norms_trade,
+        judge=compared_judges.block_norms_trade,
         runs=("no_block_norm", "phi_pool2"),
     ),
     Claim(
@@ -224,7 +224,7 @@ CLAIMS = (
         "D",
         "",
         "FID of group norm below that of the others, not below batch norm's" + _SPREAD,
-        judge=trained_judges.group_norm_is_next,
+        judge=compared_judges.group_norm_is_next,
         runs=(*_NORMS, "phi_pool2"),
     ),
     Claim(
@@ -247,7 +247,7 @@ CLAIMS = (
         "D",
         "",
         "FID after as many steps above the reference's" + _SPREAD,
-        judge=trained_judges.deep_is_slower_by_steps,
+        judge=compared_judges.deep_is_slower_by_steps,
         runs=("biggan_deep", "phi_pool2"),
     ),
     Claim(

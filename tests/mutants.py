@@ -940,7 +940,7 @@ LEDGER = [
     ),
     Mutant(
         "without D_T the class is to be seen better",
-        "trained_judges.py",
+        "compared_judges.py",
         '_compare(evidence, "class_accuracy", "no_dt", REFERENCE)',
         '_compare(evidence, "class_accuracy", REFERENCE, "no_dt")',
         ("test_claims.py::test_motion_is_judged_by_the_class_that_it_shows",),

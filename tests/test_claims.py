@@ -5,7 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dvdgan_lib import claims, data, exact_judges, experiments, paper, pods, trained_judges, training, verdicts
+from dvdgan_lib import (
+    claims,
+    compared_judges,
+    data,
+    exact_judges,
+    experiments,
+    paper,
+    pods,
+    trained_judges,
+    training,
+    verdicts,
+)
 from dvdgan_lib.checkpoints import TrainedGenerator
 from dvdgan_lib.curves import Curve
 
@@ -160,8 +171,8 @@ def compared(**values):
 @pytest.fixture(autouse=True)
 def _last_point_only(monkeypatch):
     """Curves made up here have one point that counts."""
-    ends = trained_judges.curves.ends
-    monkeypatch.setattr(trained_judges.curves, "ends", lambda group, name: ends(group, name, points=1))
+    ends = compared_judges.curves.ends
+    monkeypatch.setattr(compared_judges.curves, "ends", lambda group, name: ends(group, name, points=1))
 
 
 @pytest.mark.parametrize(
@@ -274,7 +285,7 @@ REFERENCE = (BOTH, ((3.9, 4.0, 4.1), (5.9, 6.0, 6.1)))
     ],
 )
 def test_compared_runs_are_judged_by_where_their_curves_end(judge, runs, verdict):
-    found = getattr(trained_judges, judge)(compared(phi_pool2=REFERENCE, **runs))
+    found = getattr(compared_judges, judge)(compared(phi_pool2=REFERENCE, **runs))
     assert (found and found.verdict) == verdict
     if found:
         assert "phi_pool2 4.00 +- 0.10" in found.measured
@@ -283,7 +294,7 @@ def test_compared_runs_are_judged_by_where_their_curves_end(judge, runs, verdict
 
 def test_motion_is_judged_by_the_class_that_it_shows():
     both = ("class_accuracy", "motion")
-    found = trained_judges.motion_from_temporal(
+    found = compared_judges.motion_from_temporal(
         compared(phi_pool2=(both, ((0.8, 0.82, 0.84), (1.0, 1.0, 1.0))), no_dt=(both, ((0.3,), (0.2,))))
     )
     assert found.verdict == verdicts.REPRODUCED
