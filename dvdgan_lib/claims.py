@@ -143,7 +143,7 @@ CLAIMS = (
         "4.1.1",
         "",
         "detail of single frames beside that of real clips, more counting as little as less; reproduced: at least 0.9 of "
-        "the 12-frame model's, and that at least 0.8; direction only: 0.7 of it; contradicted: below half of it",
+        "the 12-frame model's; direction only: 0.7; contradicted: below half; not seen where that has itself less than 0.8",
         judge=trained_judges.longer_keeps_detail,
         runs=("kinetics600_64x64_48f",),
     ),

@@ -63,6 +63,7 @@ def draw_walk(videos, name, title, caption):
     """Columns are videos, time runs down."""
     frames = videos[:, rows].swapaxes(0, 1)
     image = plots.grid(plots.enlarge(frames.reshape(-1, *frames.shape[2:]), scale), columns=columns)
+    caption += f" Largest step over mean step: {abruptness(pixels(videos)):.1f} (all alike 1, one jump {columns - 1})."
     figure = plots.picture(image, title, caption, [f"frame {t}" for t in rows])
     plt.show()
     plots.show_videos(videos, columns=columns, scale=scale)
