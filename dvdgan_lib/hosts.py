@@ -167,10 +167,15 @@ def leave(failure: str | None = None) -> None:
     os._exit(1)
 
 
-def wait_for_verdict() -> None:
-    """After an error of a collective: where another process is lost, this one ends here; else it returns after a while."""
+def wait_for_verdict(failure: str) -> None:
+    """After an error, which may come from another process's loss: then this one ends here, else it returns after a while.
+
+    failure: the error in a line, said at once.
+    """
     if _watch is not None:
-        time.sleep(PATIENCE + 3 * BEAT)
+        seconds = PATIENCE + 3 * BEAT
+        print(f"{failure}\nWaiting {seconds:.0f} s to learn whether another process is lost.", file=sys.stderr, flush=True)
+        time.sleep(seconds)
 
 
 def from_first(name: str, value: Any) -> Any:

@@ -292,10 +292,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except Exception as error:  # the others wait for this process: they must be told of its end, whatever it is
-        if isinstance(error, jax.errors.JaxRuntimeError):
-            hosts.wait_for_verdict()
+        failure = f"{type(error).__name__}: {error}".partition("\n")[0]
+        # Of whatever kind: a broken connection comes out of JAX as a JaxRuntimeError or a ValueError, by where it broke.
+        hosts.wait_for_verdict(failure)
         traceback.print_exc()
-        hosts.leave(f"{type(error).__name__}: {error}".partition("\n")[0])
+        hosts.leave(failure)
         return 1
     # Where it stopped by a signal or by `health`, all have.
     hosts.leave("it was refused to go on, see what it said" if code == 1 else None)

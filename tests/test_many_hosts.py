@@ -248,6 +248,29 @@ def test_a_launcher_starts_the_batchs_training_on_every_host(in_pieces, reposito
     assert steps == [1, 2]
 
 
+@pytest.mark.parametrize("kind", [ValueError, jax.errors.JaxRuntimeError])
+def test_a_broken_connection_waits_for_who_is_lost(kind, capsys, monkeypatch):
+    """Both kinds come out of JAX, by whether the collective's program was waited for or being started."""
+    from dvdgan_lib import training
+
+    def breaks(_):
+        raise kind("UNKNOWN: Gloo AllGather failed: Connection reset by peer")
+
+    def lost(seconds):
+        assert seconds > hosts.PATIENCE
+        raise SystemExit(hosts.LOST)
+
+    monkeypatch.setattr(hosts, "connect", lambda *_: None)
+    monkeypatch.setattr(hosts, "_watch", object())
+    monkeypatch.setattr(hosts.time, "sleep", lost)
+    monkeypatch.setattr(training, "_run", breaks)
+    with pytest.raises(SystemExit) as ended:
+        training.main([NAME, "--coordinator", "127.0.0.1:1", "--num-processes", "2", "--process-id", "0"])
+    assert ended.value.code == hosts.LOST
+    assert "Connection reset by peer" in (said := capsys.readouterr().err)
+    assert "Traceback" not in said
+
+
 def test_processes_that_do_not_come_are_one_sentence(capsys, monkeypatch):
     from dvdgan_lib import training
 
