@@ -153,9 +153,11 @@ def ended_by_a_kill(running, which):
     ((code, _, err),) = finish([running[1 - which]], 60)
     assert time.monotonic() - killed < 60
     assert code == hosts.LOST, err
-    assert "the same command on every host goes on from the last checkpoint" in err
-    assert "Traceback" not in err
-    return err
+    last = err.rstrip().splitlines()[-1]
+    assert last.endswith("the same command on every host goes on from the last checkpoint.")
+    # Orbax's own threads log theirs where process 0 dies in the middle of a save; what the command ends by is the sentence.
+    assert 'dvdgan_lib/training.py", line' not in err
+    return last
 
 
 def test_a_lost_process_ends_the_other_and_a_restart_goes_on(in_pieces, tmp_path):
