@@ -83,7 +83,7 @@ ARTEFACTS = {
         models=(_FIRST,),
         evaluations=TABLE_1,
         curves=_COMPARED,
-        optional=(_BAIR, *_TABLE_4, *_OTHER_ROWS, *experiments.MEMORIZATION[:-1]),
+        optional=(_BAIR, *_TABLE_4, *_OTHER_ROWS, *experiments.MEMORIZATION[:-1], *experiments.STATISTICS),
         after=("table_3", "table_4", "truncation"),
     ),
     "figure_01": Artefact("06_synthesis", models=("kinetics600_256x256_12f", "kinetics600_128x128_12f", _FIRST)),
@@ -116,10 +116,16 @@ class BatchError(ValueError):
     """Something that would stop the batch; the message says in a sentence what and what to do."""
 
 
+def _model_is_shipped(run: str) -> bool:
+    """Of most compared runs there is only the curve, see `curve_path`."""
+    shipped = Path("pretrained") / run
+    return shipped.is_dir() and [file.name for file in shipped.iterdir()] != ["curve.json"]
+
+
 def model_path(run: str, preset: str, runs: str, from_scratch: bool) -> str:
     """The weights that a run's notebooks read: trained here, or shipped in pretrained/ for the laptop preset."""
     shipped = Path("pretrained") / run
-    if preset == "laptop" and not from_scratch and shipped.is_dir():
+    if preset == "laptop" and not from_scratch and _model_is_shipped(run):
         if not (shipped / "model.safetensors").is_file():
             raise BatchError(
                 f"{shipped}/model.safetensors is missing: restore it (git checkout {shipped}), or use FROM_SCRATCH=1."
@@ -166,7 +172,7 @@ def evaluation_paths(artefact: str, preset: str, runs: str, from_scratch: bool) 
 
 
 def _is_there(run: str, preset: str, runs: str) -> bool:
-    return (Path("pretrained") / run).exists() or (Path(runs) / preset / run / "model.safetensors").exists()
+    return _model_is_shipped(run) or (Path(runs) / preset / run / "model.safetensors").exists()
 
 
 def models_of(artefact: str, preset: str, runs: str, from_scratch: bool) -> list[str]:

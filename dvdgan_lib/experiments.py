@@ -257,6 +257,7 @@ FIGURE_6 = {
 }
 DISCRIMINATORS = ("phi_pool2", "no_ds", "no_dt")
 MEMORIZATION = ("clips_1", "clips_16", "kinetics600_64x64_12f")  # the sweep of appendix C.1: from few clips to all
+STATISTICS = ("norm_over_time", "phi_pool2")  # appendix D: batch norm over all frames, and by time step
 APPENDIX_D = (
     "phi_pool2",
     *(f"norm_{kind}" for kind in ("group", "layer", "instance", "none")),

@@ -15,11 +15,12 @@ from etils import epath
 
 from dvdgan_lib import data, metrics
 from dvdgan_lib.baselines import continue_last_frame, untrained
+from dvdgan_lib.best_model import Measure
 from dvdgan_lib.checkpoints import TrainedGenerator
 from dvdgan_lib.evaluation import described, measured_on
 from dvdgan_lib.interpolation import walk_in_latents
 from dvdgan_lib.metrics import memorization
-from dvdgan_lib.sampling import sample
+from dvdgan_lib.sampling import batch_statistics, draw, generate, sample
 from dvdgan_lib.training import load_source
 
 # --- Table 1's right half: truncation ---
@@ -296,6 +297,38 @@ def evaluate_synthesis(
         record["data"] = source.description
         record["results"][split] = {"samples": {"fvd": described(fvd), "text": str(fvd)}}
     return record
+
+
+# --- Appendix D: statistics of the batch ---
+
+
+def measure_statistics(generator: TrainedGenerator, measure: Measure, num_clips: int, seed: int = 0) -> dict[str, Any]:
+    """Samples by standing statistics, and the same latents and classes by the statistics of their own batches.
+
+    Batches of the training size, as G made them while it learned.
+
+    Args:
+      generator: of a model that predicts from no frames, with batch norm.
+      measure: what samples are measured by (`best_model.measure_of`).
+      num_clips: samples, and training clips to compare with.
+      seed: of latents and classes.
+
+    Returns:
+      "standing" and "batch", each what `measure` gives as floats; "num_clips".
+    """
+    experiment, size = generator.experiment, generator.experiment.training.batch_size
+    real = data.first_clips(load_source(experiment), num_clips)[0]
+    latents, labels = draw(experiment.model, num_clips, 1.0, (seed, 9))
+    videos = []
+    for i in range(0, num_clips, size):
+        inputs = (latents[i : i + size], labels[i : i + size])
+        own = batch_statistics(experiment, generator.params, *inputs)
+        videos.append(generate(dataclasses.replace(generator, standing=own), *inputs))
+    made = {"standing": generate(generator, latents, labels), "batch": np.concatenate(videos)}
+    values = {name: measure(real, clips, labels) for name, clips in made.items()}
+    return {name: {key: float(value) for key, value in found.items()} for name, found in values.items()} | {
+        "num_clips": num_clips
+    }
 
 
 # --- Appendix C.1: memorisation ---

@@ -54,6 +54,27 @@ def _batch_statistics(
     return jax.lax.with_sharding_constraint(changed.get("batch_stats", {}), where)
 
 
+def batch_statistics(
+    experiment: Experiment, params: dict, latents: np.ndarray, labels: np.ndarray, conditioning: np.ndarray | None = None
+) -> dict:
+    """The statistics of one batch, by which G makes it in training: what `standing_statistics` averages.
+
+    Args:
+      experiment: the run.
+      params: G's averaged weights, spectral norm applied.
+      latents: [B, latent_dim], already scaled by the truncation.
+      labels: [B], int.
+      conditioning: for prediction, the given frames, uint8 [B, C, H, W, 3].
+
+    Returns:
+      The `batch_stats` collection; empty where G's norm has no batch statistics.
+    """
+    mesh = devices.mesh(len(latents))
+    whole = devices.replicated(mesh)
+    given = jax.device_put((latents, labels, conditioning), devices.batch_sharding(mesh))
+    return _batch_statistics(experiment.model, whole, jax.device_put(params, whole), *given)
+
+
 def standing_statistics(
     experiment: Experiment, params: dict, truncation: float = 1.0, seed: int = 0, conditioning: np.ndarray | None = None
 ) -> dict:
@@ -74,13 +95,10 @@ def standing_statistics(
     """
     check_conditioning(experiment.model, conditioning)
     total, batches, size = None, experiment.evaluation.standing_batches, experiment.training.batch_size
-    mesh = devices.mesh(size)
-    whole = devices.replicated(mesh)
-    params = jax.device_put(params, whole)
+    params = jax.device_put(params, devices.replicated(devices.mesh(size)))
     for i in range(batches):
         given = None if conditioning is None else conditioning[np.arange(i * size, (i + 1) * size) % len(conditioning)]
-        drawn = (*draw(experiment.model, size, truncation, (seed, 1, i)), given)
-        stats = _batch_statistics(experiment.model, whole, params, *jax.device_put(drawn, devices.batch_sharding(mesh)))
+        stats = batch_statistics(experiment, params, *draw(experiment.model, size, truncation, (seed, 1, i)), given)
         total = stats if total is None else jax.tree.map(jnp.add, total, stats)
     return jax.device_get(jax.tree.map(lambda x: x / batches, total))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dvdgan_lib import data, interpolation, paper, sampling, selection, training
+from dvdgan_lib import data, experiments, interpolation, paper, sampling, selection, training
 from dvdgan_lib.metrics.memorization import abruptness, pixels
 from dvdgan_lib.verdicts import (
     CONTRADICTED,
@@ -175,6 +175,29 @@ def longer_keeps_detail(evidence: Evidence) -> Finding | None:
     measured = "; ".join(f"{size}: {share:.2f}" for size, share in zip(sizes, shares, strict=True))
     where = f"{evidence.generator.experiment.preset}, {DETAIL_CLIPS} clips each, one model each"
     return Finding(f"change from pixel to pixel over that of real clips, {measured}", where, verdict)
+
+
+# --- Statistics of the batch ---
+
+
+def statistics_are_needed(evidence: Evidence) -> Finding | None:
+    """FID by standing statistics over that by the batch's own: norms over all frames beside norms by time step."""
+    if not evidence.statistics:
+        return None
+    ratios, said = [], []
+    for name in experiments.STATISTICS:
+        found = evidence.statistics[name]
+        standing, own = found["standing"]["fid"], found["batch"]["fid"]
+        ratios.append(standing / own)
+        said.append(f"{name} {standing:.2f} by standing ones, {own:.2f} by its batch's")
+    over_time, by_step = ratios
+    relative = over_time / by_step
+    verdict = DIRECTION if relative > 1.1 else CONTRADICTED if relative < 1 / 1.1 else NOT_SEEN
+    if over_time >= 1.5 and by_step <= 1.1:
+        verdict = REPRODUCED
+    clips = evidence.statistics[experiments.STATISTICS[0]]["num_clips"]
+    where = f"{evidence.generator.experiment.preset}, {clips} clips a side, one model each"
+    return Finding(f"FID {'; '.join(said)}: {over_time:.2f} and {by_step:.2f} times", where, verdict)
 
 
 # --- Memorisation ---

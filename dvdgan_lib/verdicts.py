@@ -30,6 +30,7 @@ class Evidence:
       longer: the 48-frame model of the preset, where there is one.
       memorization: `protocols.measure_memorization` of the models of `experiments.MEMORIZATION`, in that order; empty
         where one is missing.
+      statistics: `protocols.measure_statistics` of `norm_over_time` and `phi_pool2`; empty where one is missing.
     """
 
     generator: TrainedGenerator
@@ -38,6 +39,7 @@ class Evidence:
     curves: Mapping[str, Sequence[Curve]] = dataclasses.field(default_factory=dict)
     longer: TrainedGenerator | None = None
     memorization: Sequence[dict[str, Any]] = ()
+    statistics: Mapping[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,6 +50,7 @@ from IPython.display import Markdown, display
 from matplotlib import pyplot as plt
 
 from dvdgan_lib import (
+    best_model,
     claims,
     devices,
     evaluation,
@@ -76,6 +77,14 @@ try:
     memorization = [protocols.measure_memorization(g, 16 if preset == "smoke" else 64, 8, seed) for g in sweep]
 except CheckpointError as error:
     print(f"No sweep of the number of training clips: {error}")
+statistics = {}
+try:
+    normed = {name: trained_models.find(name, preset, workdir, models) for name in experiments.STATISTICS}
+    for name, g in normed.items():
+        measure = best_model.measure_of(g.experiment, workdir)
+        statistics[name] = protocols.measure_statistics(g, measure, 16 if preset == "smoke" else 512, seed)
+except CheckpointError as error:
+    print(f"No comparison of norms over all frames and by time step: {error}")
 try:
     longer = trained_models.find("kinetics600_64x64_48f", preset, workdir, models)
 except CheckpointError as error:
@@ -94,7 +103,7 @@ for name, kind in [*KINDS.items(), ("kinetics600_64x64_12f", "truncation")]:
         records[name, kind] = evaluation.load_evaluation(evaluations[name])
     elif record := evaluation.find_record(kind, model, trained_models.record_folders(model, workdir)):
         records[name, kind] = record
-evidence = verdicts.Evidence(generator, records, pod_report.load(), measured_curves, longer, memorization)
+evidence = verdicts.Evidence(generator, records, pod_report.load(), measured_curves, longer, memorization, statistics)
 ledger = claims.ledger(evidence, preset)
 
 # %% [markdown]

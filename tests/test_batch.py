@@ -91,6 +91,17 @@ def test_shipped_models_are_used_unless_trained_from_scratch(tmp_path, monkeypat
     assert batch.model_path("a", "smoke", "runs", from_scratch=False) == "runs/smoke/a/model.safetensors"
 
 
+def test_the_ledger_reads_a_compared_runs_model_where_it_is_shipped(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "pretrained/norm_over_time"
+    folder.mkdir(parents=True)
+    (folder / "curve.json").touch()
+    assert "norm_over_time" not in batch.models_of("claims", "laptop", "runs", False)
+    (folder / "model.safetensors").touch()
+    assert "norm_over_time" in batch.models_of("claims", "laptop", "runs", False)
+    assert "norm_over_time" in batch.models_of("claims", "paper", "runs", False)
+
+
 def test_a_shipped_curve_is_drawn_and_none_is_trained_unasked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trained = "runs/laptop/phi_crop/model.safetensors"
@@ -99,6 +110,7 @@ def test_a_shipped_curve_is_drawn_and_none_is_trained_unasked(tmp_path, monkeypa
     (tmp_path / "pretrained/phi_crop").mkdir(parents=True)
     (tmp_path / "pretrained/phi_crop/curve.json").touch()
     assert batch.curve_paths("figure_06", "laptop", "runs", False) == {"phi_crop": "pretrained/phi_crop/curve.json"}
+    assert batch.model_path("phi_crop", "laptop", "runs", False) == "runs/laptop/phi_crop/model.safetensors", "no weights"
     assert batch.curve_path("phi_crop", "laptop", "runs", from_scratch=True) == trained
     assert batch.curve_path("phi_crop", "paper", "runs", from_scratch=False) == trained.replace("laptop", "paper")
     assert set(batch.curve_paths("figure_06", "smoke", "runs", False)) == set(batch.SMOKE_CURVES)

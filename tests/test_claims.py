@@ -416,3 +416,24 @@ def test_detail_of_longer_videos_is_judged_beside_that_of_real_clips(short, long
     assert f"{short:.2f}" in found.measured
     assert f"{long:.2f}" in found.measured
     assert trained_judges.longer_keeps_detail(verdicts.Evidence(generators[0])) is None
+
+
+@pytest.mark.parametrize(
+    ("over_time", "by_step", "verdict"),
+    [
+        ((80.0, 20.0), (21.0, 20.0), verdicts.REPRODUCED),
+        ((80.0, 20.0), (30.0, 20.0), verdicts.DIRECTION),  # by time step, too, standing ones cost
+        ((24.0, 20.0), (20.0, 20.0), verdicts.DIRECTION),
+        ((21.0, 20.0), (20.0, 20.0), verdicts.NOT_SEEN),
+        ((20.0, 20.0), (30.0, 20.0), verdicts.CONTRADICTED),
+    ],
+)
+def test_norms_over_time_are_judged_by_what_standing_statistics_cost(over_time, by_step, verdict):
+    pairs = {"norm_over_time": over_time, "phi_pool2": by_step}
+    found = {
+        name: {"standing": {"fid": standing}, "batch": {"fid": own}, "num_clips": 512}
+        for name, (standing, own) in pairs.items()
+    }
+    finding = trained_judges.statistics_are_needed(verdicts.Evidence(_Generator(), statistics=found))
+    assert finding.verdict == verdict
+    assert "512 clips a side" in finding.size

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dvdgan_lib import baselines, data, metrics, protocols, sampling
+from dvdgan_lib import baselines, data, metrics, protocols, sampling, training
+from dvdgan_lib.generator import Generator
 
 
 @pytest.fixture
@@ -120,3 +121,29 @@ def test_statistics_of_a_whole_set_stand_for_its_features(tiny, seen):
     assert distance(whole, fake).num_real == 20
     with pytest.raises(ValueError, match="frames"):
         distance(dataclasses.replace(whole, clip_shape=(16, 16, 16)), fake)
+
+
+@pytest.mark.parametrize("norm", ["batch", "batch_over_time"])
+def test_statistics_of_the_batch_are_those_that_training_uses(tiny, norm):
+    """By its own batch's statistics a video is what G makes in training; by standing ones it is what `sample` makes."""
+    experiment = dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, norm=norm))
+    generator = baselines.untrained(experiment)
+    seen = []
+
+    def measure(real, fake, labels):
+        seen.append((real, fake, labels))
+        return {"fid": np.float32(len(seen))}
+
+    found = protocols.measure_statistics(generator, measure, 5)  # batches of 2: the last is not full
+    assert found == {"standing": {"fid": 1.0}, "batch": {"fid": 2.0}, "num_clips": 5}
+    (real, standing, labels), (_, own, _) = seen
+    np.testing.assert_array_equal(real, data.first_clips(training.load_source(experiment), 5)[0])
+    latents, drawn = sampling.draw(experiment.model, 5, 1.0, (0, 9))
+    np.testing.assert_array_equal(labels, drawn)
+    np.testing.assert_array_equal(standing, sampling.generate(generator, latents, labels))
+    for rows in (slice(0, 2), slice(2, 4), slice(4, 5)):
+        inputs = ({"params": generator.params}, latents[rows], labels[rows])
+        trained, _ = Generator(experiment.model).apply(*inputs, mutable=["batch_stats"])
+        difference = np.abs((np.asarray(trained) + 1) * 127.5 - own[rows])
+        assert difference.max() < 0.51, "but for rounding"
+    assert np.abs(standing.astype(int) - own).max() > 5
