@@ -25,7 +25,7 @@ import numpy as np
 from etils import epath
 from tqdm.auto import tqdm
 
-from dvdgan_lib import data, devices, experiments, health, hosts
+from dvdgan_lib import data, devices, experiments, health, hosts, traced_programs
 from dvdgan_lib.best_model import BestModel, Measure, averaged_generator, measure_of, sample_sheet
 from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, export
 from dvdgan_lib.experiments import Experiment
@@ -134,7 +134,7 @@ def train(
     replicas = used if experiment.data.shuffling == "independent" else 1
     commits, replicas = check_configuration(folder, experiment, seed, replicas)
 
-    updates = Updates(experiment)
+    updates = Updates(experiment, keep_traces=traced_programs.worth_keeping(experiment))
     batches = data.batches(
         source,
         t.batch_size,

@@ -27,7 +27,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from dvdgan_lib import devices
+from dvdgan_lib import devices, traced_programs
 from dvdgan_lib.discriminators import DualDiscriminator
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.generator import Generator
@@ -56,6 +56,10 @@ class State(NamedTuple):
     seed: jax.Array  # uint32 scalar; every random draw is a function of (seed, step, which update)
 
 
+for _kind in (State, optax.ScaleByAdamState, optax.EmptyState):  # what `traced_programs` writes down
+    jax.export.register_namedtuple_serialization(_kind, serialized_name=f"{_kind.__module__}.{_kind.__name__}")
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _gathered(whole: NamedSharding, place: Callable[[tuple[int, ...]], NamedSharding], weights: Params) -> Params:
     """Weights that lie in pieces, whole on every device; of their gradients each device keeps its piece."""
@@ -78,8 +82,14 @@ _gathered.defvjp(_gathered_forward, _gathered_backward)
 class Updates:
     """The updates of one experiment, jitted."""
 
-    def __init__(self, experiment: Experiment, mesh: Mesh | None = None):
-        """Compiles nothing yet. mesh: None is `devices.mesh`, all devices of this machine that can share a batch evenly."""
+    def __init__(self, experiment: Experiment, mesh: Mesh | None = None, keep_traces: bool = False):
+        """Compiles nothing yet.
+
+        Args:
+          experiment: whose.
+          mesh: None is `devices.mesh`, all devices of this machine that can share a batch evenly.
+          keep_traces: whether `init`, and what `compile` traces, is kept for other starts (`traced_programs`).
+        """
         self.experiment = experiment
         self.generator = Generator(experiment.model)
         self.discriminator = DualDiscriminator(experiment.model)
@@ -102,10 +112,14 @@ class Updates:
         self.state_sharding = where
         # It runs once, and takes the compiler longer than it runs.
         once = {"xla_backend_optimization_level": 0} if devices.target_platform() == "cpu" else options
+        self._traces = traced_programs.Traces(experiment) if keep_traces else None
         self.init = jax.jit(self._init, out_shardings=where, compiler_options=once)
+        if self._traces:
+            init = self._traces.by_way_of("init", self.init, jax.ShapeDtypeStruct((), np.uint32))
+            self.init = jax.jit(init, out_shardings=where, compiler_options=once)
         out = (where, self.replicated)
-        jit = lambda f: jax.jit(f, donate_argnums=0, out_shardings=out, compiler_options=options)  # noqa: E731
-        self.update_d, self.update_g = jit(self._update_d), jit(self._update_g)
+        self._jit = lambda f: jax.jit(f, donate_argnums=0, out_shardings=out, compiler_options=options)
+        self.update_d, self.update_g = self._jit(self._update_d), self._jit(self._update_g)
         self._compiled = False
 
     @functools.cached_property
@@ -124,12 +138,18 @@ class Updates:
         """The update of D, traced for batches of the experiment's size and ready to be compiled."""
         labels = jax.ShapeDtypeStruct((self.experiment.training.batch_size,), np.int32, sharding=self.split)
         clips = self._clips(self.experiment.model.clip_frames)
-        return self.update_d.lower(self.abstract_state, clips, labels, np.int32(0))
+        return self._lower("update_d", self.abstract_state, clips, labels, jax.ShapeDtypeStruct((), np.int32))
 
     def lower_g(self) -> jax.stages.Lowered:
         """The update of G, traced for batches of the experiment's size and ready to be compiled."""
         c = self.experiment.model.conditioning_frames
-        return self.update_g.lower(self.abstract_state, *([self._clips(c)] if c else []))
+        return self._lower("update_g", self.abstract_state, *([self._clips(c)] if c else []))
+
+    def _lower(self, name: str, *arguments: Any) -> jax.stages.Lowered:
+        update = getattr(self, name)
+        if self._traces:
+            update = self._jit(self._traces.by_way_of(name, update, *arguments))
+        return update.lower(*arguments)
 
     def compile(self) -> None:
         """Compiles both updates, for batches of the experiment's size; without it each is compiled by its first call.
