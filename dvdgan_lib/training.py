@@ -134,7 +134,9 @@ def train(
     replicas = used if experiment.data.shuffling == "independent" else 1
     commits, replicas = check_configuration(folder, experiment, seed, replicas)
 
-    updates = Updates(experiment, keep_traces=traced_programs.worth_keeping(experiment))
+    updates = Updates(experiment)
+    if traced_programs.worth_keeping(experiment):
+        updates.keep_traces()
     batches = data.batches(
         source,
         t.batch_size,

@@ -82,14 +82,8 @@ _gathered.defvjp(_gathered_forward, _gathered_backward)
 class Updates:
     """The updates of one experiment, jitted."""
 
-    def __init__(self, experiment: Experiment, mesh: Mesh | None = None, keep_traces: bool = False):
-        """Compiles nothing yet.
-
-        Args:
-          experiment: whose.
-          mesh: None is `devices.mesh`, all devices of this machine that can share a batch evenly.
-          keep_traces: whether `init`, and what `compile` traces, is kept for other starts (`traced_programs`).
-        """
+    def __init__(self, experiment: Experiment, mesh: Mesh | None = None):
+        """Compiles nothing yet. mesh: None is `devices.mesh`, all devices of this machine that can share a batch evenly."""
         self.experiment = experiment
         self.generator = Generator(experiment.model)
         self.discriminator = DualDiscriminator(experiment.model)
@@ -112,15 +106,18 @@ class Updates:
         self.state_sharding = where
         # It runs once, and takes the compiler longer than it runs.
         once = {"xla_backend_optimization_level": 0} if devices.target_platform() == "cpu" else options
-        self._traces = traced_programs.Traces(experiment) if keep_traces else None
-        self.init = jax.jit(self._init, out_shardings=where, compiler_options=once)
-        if self._traces:
-            init = self._traces.by_way_of("init", self.init, jax.ShapeDtypeStruct((), np.uint32))
-            self.init = jax.jit(init, out_shardings=where, compiler_options=once)
+        self._traces: traced_programs.Traces | None = None
+        self._jit_init = lambda f: jax.jit(f, out_shardings=where, compiler_options=once)
+        self.init = self._jit_init(self._init)
         out = (where, self.replicated)
         self._jit = lambda f: jax.jit(f, donate_argnums=0, out_shardings=out, compiler_options=options)
         self.update_d, self.update_g = self._jit(self._update_d), self._jit(self._update_g)
         self._compiled = False
+
+    def keep_traces(self) -> None:
+        """From here on `init`, and what `compile` traces, are taken from `traced_programs` or left there for other starts."""
+        self._traces = traced_programs.Traces(self.experiment)
+        self.init = self._jit_init(self._traces.by_way_of("init", self.init, jax.ShapeDtypeStruct((), np.uint32)))
 
     @functools.cached_property
     def abstract_state(self) -> State:

@@ -24,8 +24,11 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "traces"
 
 
-def step(updates):
+def step(experiment, keep=True):
     """State and metrics after an update of G, from a first state; that of D is only traced, to be quick."""
+    updates = Updates(experiment)
+    if keep:
+        updates.keep_traces()
     state = updates.init(np.uint32(3))
     updates.lower_d()
     return jax.device_get(updates.lower_g().compile()(state))
@@ -40,11 +43,11 @@ def no_tracing(monkeypatch):
 
 
 def test_a_second_start_traces_nothing_and_computes_the_same_bits(smaller, cache, monkeypatch):
-    plain = step(Updates(smaller))
-    first = step(Updates(smaller, keep_traces=True))
+    plain = step(smaller, keep=False)
+    first = step(smaller)
     assert sorted(file.name for file in cache.glob("*/*")) == ["init", "update_d", "update_g"]
     no_tracing(monkeypatch)
-    second = step(Updates(smaller, keep_traces=True))
+    second = step(smaller)
     for one, other, without in zip(*map(jax.tree.leaves, (first, second, plain)), strict=True):
         np.testing.assert_array_equal(one, other)
         np.testing.assert_array_equal(one, without)

@@ -520,7 +520,7 @@ def test_the_d_updates_of_one_step_see_different_real_clips(tiny, tmp_path, monk
         update_d=update_d,
         update_g=update_g,
     )
-    monkeypatch.setattr(training, "Updates", lambda experiment, keep_traces: recorder)
+    monkeypatch.setattr(training, "Updates", lambda experiment: recorder)
     with pytest.raises(EnoughError):
         training.train(tiny, tmp_path, progress=False)
     assert [note if note == "g" else note[0] for note in notes] == [0, 1, "g", 0, 1, "g"]
