@@ -115,7 +115,7 @@ class Updates:
         self._compiled = False
 
     def keep_traces(self) -> None:
-        """From here on `init`, and what `compile` traces, are taken from `traced_programs` or left there for other starts."""
+        """From here on `init` and what `compile` traces are taken from `traced_programs` or left there for other starts."""
         self._traces = traced_programs.Traces(self.experiment)
         self.init = self._jit_init(self._traces.by_way_of("init", self.init, jax.ShapeDtypeStruct((), np.uint32)))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from one_of_many import add_8x8
 
-from dvdgan_lib import traced_programs
+from dvdgan_lib import devices, traced_programs
 from dvdgan_lib.updates import Updates
 
 
@@ -89,3 +89,11 @@ def test_where_nothing_can_be_written_the_program_runs_all_the_same(tiny, cache,
     )
     np.testing.assert_array_equal(jax.jit(found)(np.ones(3, np.float32)), 2)
     assert "could not be kept" in caplog.text
+
+
+def test_traces_are_kept_where_tracing_is_a_large_part_of_the_start(tiny):
+    assert tiny.preset == "smoke"
+    assert not traced_programs.worth_keeping(tiny), "compiled once"
+    assert traced_programs.worth_keeping(dataclasses.replace(tiny, preset="laptop"))
+    with devices.compiling_for("tpu"):
+        assert not traced_programs.worth_keeping(dataclasses.replace(tiny, preset="laptop"))
