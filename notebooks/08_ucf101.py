@@ -85,7 +85,8 @@ if "table_2" in wanted:
     stand_in = experiment.data.name != "ucf101"
     classifier = metrics.require_classifier(experiment, workdir) if stand_in else None
     n = experiment.evaluation.num_clips
-    held_out, held_out_labels = data.first_clips(training.load_source(experiment, "test"), n)
+    test = training.load_source(experiment, "test")
+    held_out, held_out_labels = data.first_clips(test, min(n, len(test)))
     labels = sampling.draw(m, n, 1.0, (seed,))[1]
     untrained = sampling.sample(baselines.untrained(experiment), n, seed=seed)
     measured = {}
