@@ -121,8 +121,8 @@ if "table_2" in wanted:
     if classifier:
         counts = ", ".join(map(str, np.bincount(held_out_labels, minlength=m.num_classes)))
         what = (
-            "Numbers of the paper and ours are not comparable. The score rises with how evenly classes are spread: samples are "
-            f"drawn evenly, held-out clips are {counts} of the classes, so theirs is the lower. "
+            "Numbers of the paper and ours are not comparable. The score rises with how evenly classes are spread: "
+            f"samples are drawn evenly, held-out clips are {counts} of the classes. "
         )
     caption = f"Table 2. {what}{trained_models.described(generator)}{small}"
     figure = plots.table(names, rows, "Table 2, UCF-101: paper beside ours", caption)
