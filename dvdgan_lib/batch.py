@@ -103,7 +103,7 @@ ARTEFACTS = {
     "figure_15": Artefact("11_interpolation", models=(_FIRST,)),
     "figure_16": Artefact("11_interpolation", models=(_FIRST,)),
 }
-RUNS = sorted({run for artefact in ARTEFACTS.values() for run in (*artefact.models, *artefact.evaluations)})
+RUNS = sorted({run for a in ARTEFACTS.values() for run in (*a.models, *a.evaluations, *a.optional)})
 # Two dozen trainings of as many programs are too much for a smoke test: it draws these.
 SMOKE_CURVES = ("phi_pool2", "phi_crop")
 # What every artefact is saved as; some have a video or a Markdown table beside it.

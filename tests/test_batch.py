@@ -102,6 +102,12 @@ def test_the_ledger_reads_a_compared_runs_model_where_it_is_shipped(tmp_path, mo
     assert "norm_over_time" in batch.models_of("claims", "paper", "runs", False)
 
 
+@pytest.mark.parametrize("preset", experiments.PRESETS)
+def test_every_run_whose_model_is_read_can_be_trained(preset):
+    for artefact in batch.ARTEFACTS:
+        assert set(batch.read_by(artefact, preset, "runs", True)) <= set(batch.RUNS)
+
+
 def test_a_shipped_curve_is_drawn_and_none_is_trained_unasked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trained = "runs/laptop/phi_crop/model.safetensors"
