@@ -38,7 +38,7 @@ def reproduce(folder):
     command = ["make", "-o", ".venv/installed-requirements.lock", "reproduce", "PRESET=smoke"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     done = subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1500
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=2700
     )
     assert done.returncode == 0, done.stdout[-5000:]
     return done.stdout
