@@ -11,7 +11,6 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import os
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ import jax
 from jax import export
 
 from dvdgan_lib import devices
+from dvdgan_lib.checkpoints import write_atomically
 from dvdgan_lib.experiments import Experiment
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Traces:
         Args:
           name: of its file.
           jitted: of `jax.jit`.
-          arguments: arrays or ShapeDtypeStructs to trace it for; it takes no others.
+          arguments: pytrees of arrays or ShapeDtypeStructs; what is returned takes these shapes and dtypes, no others.
         """
         file = self.folder / name
         try:
@@ -78,11 +78,8 @@ class Traces:
         except Exception as error:  # a file cut off or altered: whatever the parser makes of it
             log.warning("The kept trace %s can't be read (%s): tracing anew.", file, str(error).partition("\n")[0][:200])
         traced = export.export(jitted)(*arguments)
-        partial = file.with_name(f".{name}.{os.getpid()}.partial")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(traced.serialize())
-            partial.replace(file)
+            write_atomically(file, traced.serialize())
         except (OSError, ImportError) as error:  # a full disk; no flatbuffers, which JAX asks for only here
             log.warning(
                 "The trace of %s could not be kept in %s (%s): the next start traces anew.", name, self.folder, error
