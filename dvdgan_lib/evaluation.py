@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +15,14 @@ from etils import epath
 from dvdgan_lib import baselines as anchors
 from dvdgan_lib import data, metrics
 from dvdgan_lib.checkpoints import TrainedGenerator, git_commit, write_atomically
+from dvdgan_lib.experiments import Experiment
+from dvdgan_lib.metrics.weights import WeightsError, default_path
 from dvdgan_lib.sampling import draw, sample
 from dvdgan_lib.training import load_source
+
+log = logging.getLogger(__name__)
+
+PAPERS_NETWORK = "I3D-K600"  # whose FID and IS Table 1 has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +105,24 @@ def ports(real: np.ndarray, fake: np.ndarray, cache: epath.PathLike) -> list[dic
     return values
 
 
+def papers_reference(experiment: Experiment, cache: epath.PathLike) -> metrics.RealStatistics | None:
+    """What Table 1's FID compares with: by I3D-K600, of all training clips of Kinetics-600 (section 2.4, footnote 3).
+
+    Computed once, which takes I3D over the whole data set, and kept in `cache`. None for other data, where such a number
+    would say nothing, and, with a line in the log, where the network's weights are not at hand.
+    """
+    if experiment.data.name != "kinetics600" or experiment.data.folder:
+        return None
+    try:
+        default_path(PAPERS_NETWORK)
+    except WeightsError as error:
+        log.warning("FID and IS as in Table 1 are left out. %s", error)
+        return None
+    m, source = experiment.model, load_source(experiment, "train")
+    key = f"kinetics600-train-{m.clip_frames}x{m.resolution}x{m.resolution}-stride{experiment.data.stride}"
+    return metrics.real_statistics(source, cache, key, network=PAPERS_NETWORK)
+
+
 def checksum(generator: TrainedGenerator) -> str:
     """SHA-256 of the file that a generator was read from."""
     return hashlib.sha256(epath.Path(generator.path).read_bytes()).hexdigest()
@@ -141,8 +166,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measures a model against its training data, as the paper does (section 2.4, footnote 3).
 
-    Real statistics come from N training clips and the samples from N draws, where the paper takes all training clips
-    (`metrics.real_statistics`).
+    Real statistics come from N training clips and the samples from N draws; the paper takes all training clips, and so does
+    what is measured under "paper".
 
     Args:
       generator: from `checkpoints.load_generator`.
@@ -156,7 +181,8 @@ def evaluate(
 
     Returns:
       {"samples": {metric: {"value", "text", ...}}, the same for each baseline, "by_number" and "ports" (see the functions of
-      that name), and what it was measured on}.
+      that name), and what it was measured on}. Of a model of Kinetics-600 itself also "paper": FID and IS as in Table 1,
+      where there are I3D-K600's weights (`papers_reference`).
     """
     experiment = generator.experiment
     anchors.check_names(baselines, experiment)
@@ -178,6 +204,10 @@ def evaluate(
             measured["stand_in_inception_score"] = metrics.stand_in_inception_score(videos, classifier)
         result[name] = {key: described(value) for key, value in measured.items()}
         result["by_number"][name] = by_number(real, fake)
+    if whole := papers_reference(experiment, cache):
+        seen = metrics.features_cached(groups["samples"][0], cache, "samples", network=PAPERS_NETWORK)
+        scores = {"fid": metrics.frechet_inception_distance(whole, seen), "inception_score": metrics.inception_score(seen)}
+        result["paper"] = {key: described(value) for key, value in scores.items()}
     if port_clips:
         result["ports"] = ports(real_videos[:port_clips], groups["samples"][0][:port_clips], cache)
     return result

@@ -17,7 +17,7 @@ from dvdgan_lib import data, metrics
 from dvdgan_lib.baselines import continue_last_frame, untrained
 from dvdgan_lib.best_model import Measure
 from dvdgan_lib.checkpoints import TrainedGenerator
-from dvdgan_lib.evaluation import described, measured_on
+from dvdgan_lib.evaluation import PAPERS_NETWORK, described, measured_on, papers_reference
 from dvdgan_lib.interpolation import walk_in_latents
 from dvdgan_lib.metrics import memorization
 from dvdgan_lib.sampling import batch_statistics, draw, generate, sample
@@ -97,14 +97,23 @@ def evaluate_truncation(
       num_clips: real clips, and samples at each sigma; None takes the experiment's.
       sigmas: of the latents.
       seed: of the latents and classes.
+
+    Returns:
+      The record. "network" is I3D-K400, or the paper's with all training clips as the real ones where that can be
+      (`evaluation.papers_reference`).
     """
     n = num_clips or generator.experiment.evaluation.num_clips
     source = load_source(generator.experiment)
-    real = metrics.features_cached(data.first_clips(source, n)[0], cache, "real-train")
     score = None if classifier is None else functools.partial(metrics.stand_in_inception_score, classifier=classifier)
-    points = truncation_curve(generator, real, cache, n, sigmas, seed, score)
+    if real := papers_reference(generator.experiment, cache):
+        points = truncation_curve(generator, real, cache, n, sigmas, seed, score, network=PAPERS_NETWORK)
+    else:
+        real = metrics.features_cached(data.first_clips(source, n)[0], cache, "real-train")
+        points = truncation_curve(generator, real, cache, n, sigmas, seed, score)
     return measured_on(generator) | {
         "num_clips": n,
+        "network": real.network,
+        "num_real": len(real),
         "seed": seed,
         "data": source.description,
         "points": [

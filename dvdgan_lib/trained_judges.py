@@ -139,7 +139,8 @@ def larger_is_harder(evidence: Evidence) -> Finding | None:
     records = [evidence.records.get((name, "evaluation")) for name in names]
     if not all(records):
         return None
-    fid = [record["samples"]["fid"]["value"] for record in records]
+    alike = all("paper" in record for record in records)  # measured as the paper did
+    fid = [record["paper" if alike else "samples"]["fid"]["value"] for record in records]
     papers = paper.TABLE_1[names[-1]].fid / paper.TABLE_1[names[0]].fid
     sizes = "; ".join(
         f"{record['clip'][1]}x{record['clip'][2]}, {record['model']['steps']:,} steps: {value:.2f}"

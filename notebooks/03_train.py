@@ -143,8 +143,12 @@ for sheet in [sheets[i] for i in np.unique(np.linspace(0, len(sheets) - 1, min(4
 # %%
 if (folder / "model.safetensors").exists():
     # A prediction run goes on from the first frames of test clips; a synthesis run is given none.
-    given = training.given_frames(run, training.load_source(run, "test"), 16) if run.model.conditioning_frames else None
-    videos = sampling.sample(folder, 16, seed=seed, conditioning=given)
+    count, given = 16, None
+    if run.model.conditioning_frames:
+        test = training.load_source(run, "test")
+        count = min(count, len(test))
+        given = training.given_frames(run, test, count)
+    videos = sampling.sample(folder, count, seed=seed, conditioning=given)
     plots.show_videos(videos, columns=8, scale=max(1, 96 // run.model.resolution))
 else:
     print("Not finished yet: the averaged generator is exported at the end.")

@@ -141,9 +141,18 @@ if "table_1" in wanted:
         size = (
             f"{model.experiment.model.num_frames} / {model.experiment.model.resolution}x{model.experiment.model.resolution}"
         )
+        m, alike = model.experiment.model, result.get("paper")  # measured as the paper did
+        full_size = (m.num_frames, m.resolution) == (row.num_frames, row.resolution)
+        in_papers_column = f"{alike['fid']['value']:.2f} / {alike['inception_score']['value']:.2f}" if alike else ""
+        whole = [size, model.experiment.data.name, in_papers_column if full_size else "", ""]
+        rows.append([f"ours: DVD-GAN, {model.card['steps']:,} steps", *whole, *numbers(result["samples"])])
         here = [size, model.experiment.data.name, "", ""]
-        rows.append([f"ours: DVD-GAN, {model.card['steps']:,} steps", *here, *numbers(result["samples"])])
-        if name == FIRST and truncated:
+        if name == FIRST and truncated and truncated.get("network") == evaluation.PAPERS_NETWORK:
+            if full_size:
+                point = next(p for p in truncated["points"] if p["sigma"] == truncated["best"])
+                both = f"{point['fid']['value']:.2f} / {point['inception_score']['value']:.2f}"
+                rows.append([f"ours, truncated at {truncated['best']:g}: best IS **", *here[:2], "", both, *[""] * 5])
+        elif name == FIRST and truncated:
             point = next(p for p in truncated["points"] if p["sigma"] == truncated["best"])
             by_classifier = "stand-in" in point["inception_score"]["text"].split("=")[0]
             score = f"{point['inception_score']['value']:.2f}"
@@ -169,7 +178,11 @@ if "table_1" in wanted:
     caption = (
         "Table 1. Paper: I3D of Kinetics-600, statistics of all training clips. Ours, without truncation: I3D of "
         f"Kinetics-400, {measured['num_clips']} real and {measured['num_clips']} generated clips; data: {stand_in}. "
-        f"Numbers of the paper and ours are not comparable.{small}"
+        + (
+            "In the paper's columns: the paper's network, against all training clips."
+            if "paper" in measured
+            else f"Numbers of the paper and ours are not comparable.{small}"
+        )
         + (f" Rows but the first are from the records of {', '.join(others)}." if others else "")
         + (f" Not measured at preset {preset}: {', '.join(missing)}." if missing else "")
         + (f" * from the record of {anchors['num_clips']} clips beside the model." if anchors is not measured else "")
@@ -180,7 +193,8 @@ if "table_1" in wanted:
     extra = {"caption": caption, "measured": {name: result for name, (_, result) in found.items()}}
     extra["anchors_from"] = str(record) if anchors is not measured else None
     shown = [model for model, _ in found.values()]
-    record = plots.provenance("table_1", parameters, shown, data=stand_in, metric_network="I3D-K400", **extra)
+    networks = "I3D-K400" + ", I3D-K600" * any("paper" in result for _, result in found.values())
+    record = plots.provenance("table_1", parameters, shown, data=stand_in, metric_network=networks, **extra)
     plots.save_artefact(figures_dir, figure, record, text=plots.markdown_table(columns, rows) + "\n" + caption + "\n")
 
 # %% [markdown]

@@ -104,16 +104,19 @@ if "truncation" in wanted:
     upper, lower = figure.subfigures(2, 1, height_ratios=[3, 0.75 * len(shown)])
     curve, against = upper.subplots(1, 2)
     curve.plot(sigma, fids, marker="o", color="C0")
-    curve.set(xlabel="standard deviation of the latents", ylabel="FID, stand-in (lower is better)")
+    # Records from before there was a choice of networks don't name theirs.
+    network, of_paper = record.get("network", "I3D-K400"), record.get("network") == evaluation.PAPERS_NETWORK
+    kind = "" if of_paper else ", stand-in"
+    curve.set(xlabel="standard deviation of the latents", ylabel=f"FID{kind} (lower is better)")
     twin = curve.twinx()
     twin.plot(sigma, scores, marker="s", color="C1")
-    twin.set_ylabel("IS, stand-in (higher is better)", color="C1")
+    twin.set_ylabel(f"IS{kind} (higher is better)", color="C1")
     against.plot(fids, scores, marker="o", color="0.4")
     for s, x, y in zip(sigma, fids, scores, strict=True):
         against.annotate(f"{s:g}", (x, y), textcoords="offset points", xytext=(4, 4), fontsize=8)
     best = sigma.index(record["best"])
     against.plot(fids[best], scores[best], marker="*", markersize=14, color="C3", label="best IS: Table 1's choice")
-    against.set(xlabel="FID, stand-in", ylabel="IS, stand-in")
+    against.set(xlabel=f"FID{kind}", ylabel=f"IS{kind}")
     against.legend()
     axes = lower.subplots()
     image = plots.grid(plots.enlarge(videos[:, middle], scale), columns=16)
@@ -124,9 +127,11 @@ if "truncation" in wanted:
     axes.set_frame_on(False)
     row = paper.TABLE_1[experiment]
     small = " Fewer than 512 clips: biased upwards, only a smoke test." if record["num_clips"] < 512 else ""
+    against_what = f"all {record['num_real']:,}" if of_paper else "as many"
+    by = f"{network}{'' if of_paper else ' (stand-in for I3D-K600)'}"
     caption = (
-        f"Above: {record['num_clips']} samples a point, FID by I3D-K400 (stand-in for I3D-K600) against as many training "
-        f"clips, {score_name}.{small} Below: the same latents and classes at each sigma, frame {middle}. Paper, I3D-K600 on "
+        f"Above: {record['num_clips']} samples a point, FID by {by} against {against_what} training clips, {score_name}."
+        f"{small} Below: the same latents and classes at each sigma, frame {middle}. Paper, I3D-K600 on "
         f"Kinetics-600: FID / IS {row.fid} / {row.inception_score} at sigma 1, {row.fid_truncated} / "
         f"{row.inception_score_truncated} at the best IS. {trained_models.described(generator)}"
     )
@@ -134,7 +139,7 @@ if "truncation" in wanted:
     plt.show()
     plots.show_videos(videos, columns=16, scale=scale)
     extra = {"caption": caption, "measured": record}
-    made = plots.provenance("truncation", parameters, [generator], data=record["data"], metric_network="I3D-K400", **extra)
+    made = plots.provenance("truncation", parameters, [generator], data=record["data"], metric_network=network, **extra)
     plots.save_artefact(figures_dir, figure, made, video=plots.grid_video(videos, columns=16, scale=scale))
 
 # %% [markdown]

@@ -104,16 +104,17 @@ if "prediction" in wanted:
     record = record_of(experiment.name, "prediction", protocols.evaluate_prediction)
     results = record["results"]["test"]
     source = training.load_source(experiment, "test")
-    real, _ = data.first_clips(source, NUM_SHOWN)
+    num_shown = min(NUM_SHOWN, len(source))
+    real, _ = data.first_clips(source, num_shown)
     c = m.conditioning_frames
     given = np.repeat(real[:, :c], DRAWS, axis=0)
     predicted = sampling.sample(generator, len(given), seed=seed, conditioning=given).reshape(
-        NUM_SHOWN, DRAWS, *real.shape[1:]
+        num_shown, DRAWS, *real.shape[1:]
     )
     scale = max(1, 64 // m.resolution)
     what_it_is = trained_models.described(generator)
     shown = np.linspace(0, m.clip_frames - 1, min(8, m.clip_frames)).round().astype(int)
-    strips = np.concatenate([np.concatenate([real[i : i + 1], predicted[i]]) for i in range(NUM_SHOWN)])
+    strips = np.concatenate([np.concatenate([real[i : i + 1], predicted[i]]) for i in range(num_shown)])
     figure = plt.figure(figsize=(13, 7.4), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[3, 2])
     axes = left.subplots()
@@ -122,7 +123,7 @@ if "prediction" in wanted:
     axes.imshow(image, interpolation="nearest")
     axes.set_xticks((np.arange(len(shown)) + 0.5) * image.shape[1] / len(shown), [str(t) for t in shown], fontsize=8)
     axes.set_xlabel("frame")
-    names = ["what happened", *(f"prediction {i + 1}" for i in range(DRAWS))] * NUM_SHOWN
+    names = ["what happened", *(f"prediction {i + 1}" for i in range(DRAWS))] * num_shown
     axes.set_yticks((np.arange(len(names)) + 0.5) * image.shape[0] / len(names), names, fontsize=8)
     axes.tick_params(length=0)
     axes.set_frame_on(False)
