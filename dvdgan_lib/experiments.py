@@ -387,6 +387,10 @@ _REACHED = {
     ("laptop", "bair_fp_64x64_1to15"): "FVD 591 of 256 test clips by I3D-K400, 3,710 steps (last frame repeated: 855)",
     ("laptop", "ucf101_128x128_16f"): "score 2.38 of at most 3 by the classifier of the films, 512 samples, 2,000 steps",
     ("laptop", "kinetics600_64x64_48f"): "looked at after 2,000 steps (Figure 5), not measured",
+    ("laptop", "kinetics600_fp_64x64_5to11"): "800 steps: colours are those of the given frames, shapes are not (Table 4)",
+    ("laptop", "kinetics600_64x64_16f_stride1"): "300 steps, measured for Table 4",
+    ("laptop", "clips_1"): "700 steps, measured for the sweep of memorisation",
+    ("laptop", "clips_16"): "700 steps, measured for the sweep of memorisation",
 }
 
 _SIZES = {"smoke": _smoke, "laptop": _laptop, "colab": _colab, "paper": _paper}
