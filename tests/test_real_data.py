@@ -13,6 +13,7 @@ import jax
 import jupytext
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 from dvdgan_lib import data, evaluation, experiments, paper, training, updates
 from dvdgan_lib.data import preparation, raw_splits
@@ -167,6 +168,7 @@ def run_notebook(name, **parameters):
             if "parameters" in cell.metadata.get("tags", ()):
                 assert parameters.keys() <= variables.keys()
                 variables.update(parameters)
+    plt.close("all")  # a kernel's end would
     return variables
 
 
