@@ -138,22 +138,27 @@ if "table_1" in wanted:
         if name not in found:
             continue
         model, result = found[name]
-        m = model.experiment.model
-        here = [f"{m.num_frames} / {m.resolution}x{m.resolution}", model.experiment.data.name]
+        size = (
+            f"{model.experiment.model.num_frames} / {model.experiment.model.resolution}x{model.experiment.model.resolution}"
+        )
+        m, alike = model.experiment.model, result.get("paper")  # measured as the paper did
         full_size = (m.num_frames, m.resolution) == (row.num_frames, row.resolution)
-        alike = ""  # measured as the paper did
-        if full_size and "paper" in result:
-            alike = f"{result['paper']['fid']['value']:.2f} / {result['paper']['inception_score']['value']:.2f}"
-        rows.append([f"ours: DVD-GAN, {model.card['steps']:,} steps", *here, alike, "", *numbers(result["samples"])])
-        if name == FIRST and truncated:
-            best = f"ours, truncated at {truncated['best']:g}: best IS **"
+        in_papers_column = f"{alike['fid']['value']:.2f} / {alike['inception_score']['value']:.2f}" if alike else ""
+        whole = [size, model.experiment.data.name, in_papers_column if full_size else "", ""]
+        rows.append([f"ours: DVD-GAN, {model.card['steps']:,} steps", *whole, *numbers(result["samples"])])
+        here = [size, model.experiment.data.name, "", ""]
+        if name == FIRST and truncated and truncated.get("network") == evaluation.PAPERS_NETWORK:
+            if full_size:
+                point = next(p for p in truncated["points"] if p["sigma"] == truncated["best"])
+                both = f"{point['fid']['value']:.2f} / {point['inception_score']['value']:.2f}"
+                rows.append([f"ours, truncated at {truncated['best']:g}: best IS **", *here[:2], "", both, *[""] * 5])
+        elif name == FIRST and truncated:
             point = next(p for p in truncated["points"] if p["sigma"] == truncated["best"])
-            fid, score = (f"{point[key]['value']:.2f}" for key in ("fid", "inception_score"))
-            if truncated.get("network") != evaluation.PAPERS_NETWORK:
-                by_classifier = "stand-in" in point["inception_score"]["text"].split("=")[0]
-                rows.append([best, *here, "", "", fid, "", *(["", score, ""] if by_classifier else [score, "", ""])])
-            elif full_size:
-                rows.append([best, *here, "", f"{fid} / {score}", *[""] * 5])
+            by_classifier = "stand-in" in point["inception_score"]["text"].split("=")[0]
+            score = f"{point['inception_score']['value']:.2f}"
+            scores = ["", score, ""] if by_classifier else [score, "", ""]
+            best = f"ours, truncated at {truncated['best']:g}: best IS **"
+            rows.append([best, *here, f"{point['fid']['value']:.2f}", "", *scores])
     m = generator.experiment.model
     here = [f"{m.num_frames} / {m.resolution}x{m.resolution}", generator.experiment.data.name, "", ""]
     for key, baseline in baselines.BASELINES.items():
