@@ -43,7 +43,7 @@ def run_folder(experiment: Experiment, workdir: epath.PathLike, seed: int = 0) -
 
 
 def load_source(experiment: Experiment, split: str = "train") -> data.VideoSource:
-    """The experiment's data set; all its classes for prediction, which doesn't condition on any (B.4).
+    """The experiment's data set; for prediction, which doesn't condition on classes (B.4), all that synthesis has.
 
     `clips_per_class` limits what is trained on. The test split stays whole: it says what the model does elsewhere. On
     `colab` the stand-in takes the place of a data set that is not prepared, and that is said.
@@ -56,13 +56,15 @@ def load_source(experiment: Experiment, split: str = "train") -> data.VideoSourc
             stand_in, num_classes = experiments.STAND_INS[name]
             log.warning("There is no prepared %s in %s: %s stands in for it.", name, where, stand_in)
             name, stride = stand_in, 1
+    if m.conditioning_frames:  # of a stand-in, too, what synthesis learns from: Table 4 compares the two
+        num_classes = dict(experiments.STAND_INS.values()).get(name)
     return data.load(
         "folder" if d.folder else name,
         split,
         num_frames=m.clip_frames,
         resolution=m.resolution,
         stride=stride,
-        num_classes=None if d.folder or m.conditioning_frames else num_classes,
+        num_classes=None if d.folder else num_classes,
         data_dir=d.folder,
         clips_per_class=d.clips_per_class if split == "train" else None,
     )

