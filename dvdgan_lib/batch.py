@@ -104,7 +104,7 @@ ARTEFACTS = {
     "figure_16": Artefact("11_interpolation", models=(_FIRST,)),
 }
 RUNS = sorted({run for a in ARTEFACTS.values() for run in (*a.models, *a.evaluations, *a.optional)})
-# Two dozen trainings of as many programs are too much for a smoke test: it draws these.
+# Two dozen trainings of as many programs are too much for a smoke test: it draws these, and judges no other.
 SMOKE_CURVES = ("phi_pool2", "phi_crop")
 # What every artefact is saved as; some have a video or a Markdown table beside it.
 EXTENSIONS = ("png", "pdf", "json")
@@ -177,9 +177,12 @@ def _is_there(run: str, preset: str, runs: str) -> bool:
 
 def models_of(artefact: str, preset: str, runs: str, from_scratch: bool) -> list[str]:
     """The runs whose models an artefact reads."""
-    unasked = preset != "laptop" or from_scratch  # there they are trained
-    wanted = [run for run in ARTEFACTS[artefact].optional if unasked or _is_there(run, preset, runs)]
-    return sorted({*ARTEFACTS[artefact].models, *wanted})
+    optional = ARTEFACTS[artefact].optional
+    if preset == "laptop" and not from_scratch:
+        optional = [run for run in optional if _is_there(run, preset, runs)]
+    elif preset == "smoke":
+        optional = [run for run in optional if run not in _COMPARED or run in SMOKE_CURVES]
+    return sorted({*ARTEFACTS[artefact].models, *optional})
 
 
 def read_by(artefact: str, preset: str, runs: str, from_scratch: bool) -> list[str]:
