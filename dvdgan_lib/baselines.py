@@ -17,7 +17,7 @@ from dvdgan_lib import data
 from dvdgan_lib.checkpoints import TrainedGenerator
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.layers import spectral_normalize
-from dvdgan_lib.sampling import draw, sample, standing_statistics
+from dvdgan_lib.sampling import draw, generate, standing_statistics
 from dvdgan_lib.training import given_for_statistics, given_frames, load_source
 from dvdgan_lib.updates import Updates
 
@@ -67,9 +67,14 @@ def untrained(experiment: Experiment, seed: int = 0) -> TrainedGenerator:
     return TrainedGenerator(experiment, params, standing, {}, path="untrained")
 
 
-def held_out(experiment: Experiment, num: int) -> tuple[np.ndarray, np.ndarray]:
-    """Test clips, uint8 [N, T, H, W, 3], and their labels, int32 [N]."""
-    return data.first_clips(load_source(experiment, "test"), num)
+# (begin, end) -> those of a set of clips, uint8 [end - begin, T, H, W, 3], and their labels, int32 [end - begin].
+Clips = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+
+
+def real_clips(experiment: Experiment, split: str, offset: int = 0) -> Clips:
+    """Clips of the data set, the classes in turn (`data.first_clips`)."""
+    source = load_source(experiment, split)
+    return lambda begin, end: data.first_clips(source, end - begin, offset + begin)
 
 
 def held_out_given(experiment: Experiment, num: int) -> np.ndarray | None:
@@ -77,23 +82,39 @@ def held_out_given(experiment: Experiment, num: int) -> np.ndarray | None:
     return given_frames(experiment, load_source(experiment, "test"), num) if experiment.model.conditioning_frames else None
 
 
-def _untrained_samples(experiment: Experiment, num: int) -> tuple[np.ndarray, np.ndarray]:
-    videos = sample(untrained(experiment), num, conditioning=held_out_given(experiment, num))
-    return videos, draw(experiment.model, num, 1.0, (0,))[1]
+def sampled(generator: TrainedGenerator, num: int, seed: int, truncation: float = 1.0) -> Clips:
+    """Those of `sampling.sample`, made when they are asked for; predictions go on from held-out clips."""
+    experiment = generator.experiment
+    latents, labels = draw(experiment.model, num, truncation, (seed,))
+    given = held_out_given(experiment, num)
+    if truncation != 1.0 and generator.standing:
+        standing = standing_statistics(experiment, generator.params, truncation, conditioning=given)
+        generator = dataclasses.replace(generator, standing=standing)
+
+    def clips(begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        part = slice(begin, end)
+        videos = generate(generator, latents[part], labels[part], conditioning=None if given is None else given[part])
+        return videos, labels[part]
+
+    return clips
 
 
-def _spoiled(spoil: Callable[[np.ndarray], np.ndarray]) -> Callable[[Experiment, int], tuple[np.ndarray, np.ndarray]]:
-    def make(experiment: Experiment, num: int) -> tuple[np.ndarray, np.ndarray]:
-        videos, labels = held_out(experiment, num)
-        return spoil(videos), labels
+def _spoiled(spoil: Callable[[np.ndarray], np.ndarray]) -> Callable[[Experiment, int], Clips]:
+    def of_experiment(experiment: Experiment, num: int) -> Clips:
+        real = real_clips(experiment, "test")
 
-    return make
+        def clips(begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+            videos, labels = real(begin, end)
+            return spoil(videos), labels
+
+        return clips
+
+    return of_experiment
 
 
-def _last_frame_copied(experiment: Experiment, num: int) -> tuple[np.ndarray, np.ndarray]:
-    videos, labels = held_out(experiment, num)
+def _last_frame_copied(experiment: Experiment, num: int) -> Clips:
     m = experiment.model
-    return continue_last_frame(videos[:, : m.conditioning_frames], m.num_frames), labels
+    return _spoiled(lambda videos: continue_last_frame(videos[:, : m.conditioning_frames], m.num_frames))(experiment, num)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,26 +123,25 @@ class Baseline:
 
     Attributes:
       words: what it is.
-      make: (experiment, N) -> videos, uint8 [N, T, H, W, 3], and their labels, int32 [N].
+      clips: (experiment, N) -> N of them.
     """
 
     words: str
-    make: Callable[[Experiment, int], tuple[np.ndarray, np.ndarray]]
+    clips: Callable[[Experiment, int], Clips]
 
 
 # By name, from the best to the worst that one would expect. "copy_last_frame" is for prediction alone.
 BASELINES = {
     "other_half": Baseline(
-        "real training clips, others than the reference",
-        lambda experiment, num: data.first_clips(load_source(experiment), num, offset=num),
+        "real training clips, others than the reference", lambda experiment, num: real_clips(experiment, "train", num)
     ),
-    "held_out": Baseline("real clips, held out", held_out),
+    "held_out": Baseline("real clips, held out", lambda experiment, num: real_clips(experiment, "test")),
     "noisy": Baseline("held-out clips with noise", _spoiled(noisy)),
     "blurred": Baseline("held-out clips, blurred", _spoiled(blurred)),
     "shuffled": Baseline("held-out clips, frames shuffled", _spoiled(shuffled)),
     "frozen": Baseline("held-out clips, one frame all the time", _spoiled(frozen)),
     "copy_last_frame": Baseline("the last given frame all the time", _last_frame_copied),
-    "untrained": Baseline("untrained generator", _untrained_samples),
+    "untrained": Baseline("untrained generator", lambda experiment, num: sampled(untrained(experiment), num, 0)),
 }
 
 

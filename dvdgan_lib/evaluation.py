@@ -6,23 +6,23 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from etils import epath
 
 from dvdgan_lib import baselines as anchors
-from dvdgan_lib import data, metrics
+from dvdgan_lib import metrics
 from dvdgan_lib.checkpoints import TrainedGenerator, git_commit, write_atomically
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.metrics.weights import WeightsError, default_path
-from dvdgan_lib.sampling import draw, sample
 from dvdgan_lib.training import load_source
 
 log = logging.getLogger(__name__)
 
 PAPERS_NETWORK = "I3D-K600"  # whose FID and IS Table 1 has
+BLOCK = 2048  # clips in memory at a time: 50,000 of 256x256, which the paper's protocol takes, are 118 GB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +103,40 @@ def ports(real: np.ndarray, fake: np.ndarray, cache: epath.PathLike) -> list[dic
             result = metrics.frechet_video_distance(*seen, ddof=ddof)
             values.append({"resize": resize, "ddof": ddof, "value": result.value, "text": str(result)})
     return values
+
+
+def see(
+    clips: anchors.Clips,
+    num: int,
+    cache: epath.PathLike,
+    key: str,
+    networks: Sequence[str] = (metrics.NETWORK,),
+    judge: Callable[[np.ndarray, np.ndarray], Any] | None = None,
+    **options: Any,
+) -> tuple[dict[str, metrics.I3DFeatures], np.ndarray, Any]:
+    """What networks say of clips that are made, seen and forgotten `BLOCK` at a time.
+
+    Args:
+      clips: from `baselines`.
+      num: how many.
+      cache: a folder for features.
+      key: names the clips there.
+      networks: of `metrics.features`.
+      judge: (videos, labels) -> anything, which wants all at once: for stand-ins, whose clips are small and few.
+      options: for `metrics.features_cached`.
+
+    Returns:
+      Features by network, the labels, int32 [num], and what the judge gave.
+    """
+    parts: dict[str, list[metrics.I3DFeatures]] = {network: [] for network in networks}
+    labels, judged, size = [], None, BLOCK if judge is None else num
+    for begin in range(0, num, size):
+        videos, of_block = clips(begin, min(begin + size, num))
+        for network, seen in parts.items():
+            seen.append(metrics.features_cached(videos, cache, key, network=network, **options))
+        labels.append(of_block)
+        judged = None if judge is None else judge(videos, of_block)
+    return {network: metrics.concatenated(seen) for network, seen in parts.items()}, np.concatenate(labels), judged
 
 
 def papers_reference(experiment: Experiment, cache: epath.PathLike) -> metrics.RealStatistics | None:
@@ -188,28 +222,33 @@ def evaluate(
     anchors.check_names(baselines, experiment)
     n = num_clips or experiment.evaluation.num_clips
     source = load_source(experiment, "train")
-    real_videos, real_labels = data.first_clips(source, n)
-    real = metrics.features_cached(real_videos, cache, "real-train")
-    given = anchors.held_out_given(experiment, n)
-    groups = {"samples": (sample(generator, n, seed=seed, conditioning=given), draw(experiment.model, n, 1.0, (seed,))[1])}
-    groups |= {name: anchors.BASELINES[name].make(experiment, n) for name in baselines}
+    whole = papers_reference(experiment, cache)
+    reference = anchors.real_clips(experiment, "train")
+    seen, real_labels, _ = see(reference, n, cache, "real-train")
+    real = seen[metrics.NETWORK]
+    groups = {"samples": anchors.sampled(generator, n, seed)}
+    groups |= {name: anchors.BASELINES[name].clips(experiment, n) for name in baselines}
     result = measured_on(generator) | {"num_clips": n, "seed": seed, "data": source.description}
     result["by_number"] = {}
     classes_tell = n >= 2 * len(source.class_names)
-    for name, (videos, labels) in groups.items():
-        fake = metrics.features_cached(videos, cache, name)
-        measured = measure(real, fake, *((real_labels, labels) if classes_tell else ()))
-        if classifier is not None:
-            measured["class_accuracy"] = metrics.class_accuracy(videos, labels, classifier)
-            measured["stand_in_inception_score"] = metrics.stand_in_inception_score(videos, classifier)
+
+    def judge(videos: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        accuracy = metrics.class_accuracy(videos, labels, classifier)
+        return {"class_accuracy": accuracy, "stand_in_inception_score": metrics.stand_in_inception_score(videos, classifier)}
+
+    for name, clips in groups.items():
+        networks = (metrics.NETWORK, PAPERS_NETWORK) if whole and name == "samples" else (metrics.NETWORK,)
+        seen, labels, judged = see(clips, n, cache, name, networks, judge if classifier else None)
+        fake = seen[metrics.NETWORK]
+        measured = measure(real, fake, *((real_labels, labels) if classes_tell else ())) | (judged or {})
         result[name] = {key: described(value) for key, value in measured.items()}
         result["by_number"][name] = by_number(real, fake)
-    if whole := papers_reference(experiment, cache):
-        seen = metrics.features_cached(groups["samples"][0], cache, "samples", network=PAPERS_NETWORK)
-        scores = {"fid": metrics.frechet_inception_distance(whole, seen), "inception_score": metrics.inception_score(seen)}
-        result["paper"] = {key: described(value) for key, value in scores.items()}
+        if by_papers := seen.get(PAPERS_NETWORK):
+            fid = metrics.frechet_inception_distance(whole, by_papers)
+            scores = {"fid": fid, "inception_score": metrics.inception_score(by_papers)}
+            result["paper"] = {key: described(value) for key, value in scores.items()}
     if port_clips:
-        result["ports"] = ports(real_videos[:port_clips], groups["samples"][0][:port_clips], cache)
+        result["ports"] = ports(reference(0, port_clips)[0], groups["samples"](0, port_clips)[0], cache)
     return result
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from etils import epath
 
 from dvdgan_lib import data, metrics
-from dvdgan_lib.baselines import continue_last_frame, untrained
+from dvdgan_lib.baselines import continue_last_frame, real_clips, sampled, untrained
 from dvdgan_lib.best_model import Measure
 from dvdgan_lib.checkpoints import TrainedGenerator
-from dvdgan_lib.evaluation import PAPERS_NETWORK, described, measured_on, papers_reference
+from dvdgan_lib.evaluation import PAPERS_NETWORK, described, measured_on, papers_reference, see
 from dvdgan_lib.interpolation import walk_in_latents
 from dvdgan_lib.metrics import memorization
 from dvdgan_lib.sampling import batch_statistics, draw, generate, sample
@@ -52,6 +52,7 @@ def truncation_curve(
     sigmas: Sequence[float] = SIGMAS,
     seed: int = 0,
     score: Callable[[np.ndarray], Any] | None = None,
+    network: str = metrics.NETWORK,
     **options: Any,
 ) -> list[TruncationPoint]:
     """FID and IS along truncation (4.1.1). The same latents and classes at every sigma, only scaled.
@@ -64,13 +65,16 @@ def truncation_curve(
       sigmas: of the latents.
       seed: of the latents and classes.
       score: uint8 videos [N, T, H, W, 3] -> an Inception Score by another network; None takes I3D's.
-      options: network and weights, for `metrics.features_cached`.
+      network: of `metrics.features`.
+      options: weights, for `metrics.features_cached`.
     """
     points = []
+    judge = None if score is None else lambda videos, labels: score(videos)
     for sigma in sigmas:
-        videos = sample(generator, num_clips, truncation=sigma, seed=seed)
-        seen = metrics.features_cached(videos, cache, f"truncation-{sigma:g}", **options)
-        value = metrics.inception_score(seen) if score is None else score(videos)
+        clips = sampled(generator, num_clips, seed, sigma)
+        by, _, scored = see(clips, num_clips, cache, f"truncation-{sigma:g}", [network], judge, **options)
+        seen = by[network]
+        value = metrics.inception_score(seen) if score is None else scored
         points.append(TruncationPoint(float(sigma), metrics.frechet_inception_distance(real, seen), value))
     return points
 
@@ -108,7 +112,7 @@ def evaluate_truncation(
     if real := papers_reference(generator.experiment, cache):
         points = truncation_curve(generator, real, cache, n, sigmas, seed, score, network=PAPERS_NETWORK)
     else:
-        real = metrics.features_cached(data.first_clips(source, n)[0], cache, "real-train")
+        real = see(real_clips(generator.experiment, "train"), n, cache, "real-train")[0][metrics.NETWORK]
         points = truncation_curve(generator, real, cache, n, sigmas, seed, score)
     return measured_on(generator) | {
         "num_clips": n,

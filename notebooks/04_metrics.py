@@ -171,7 +171,7 @@ plt.show()
 print(f"{anchored['num_clips']} clips a side; {anchored['data']}")
 
 # %%
-clip = anchors.held_out(run, 1)[0]
+clip = anchors.real_clips(run, "test")(0, 1)[0]
 spoiled = {
     "real": clip,
     "noisy": anchors.noisy(clip),

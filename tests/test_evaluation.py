@@ -27,7 +27,7 @@ def seen(monkeypatch):
     """The videos that features were asked for, by name; the features are random numbers, not I3D's."""
     videos_by_name = {}
 
-    def pretend(videos, cache, name):
+    def pretend(videos, cache, name, network=metrics.NETWORK):
         videos_by_name[name] = videos
         rng = np.random.default_rng(len(name))
         logits, pool = rng.normal(size=(len(videos), 400)), rng.gamma(1.0, size=(len(videos), 1024))
@@ -52,6 +52,24 @@ def test_measures_samples_and_every_baseline_that_was_asked_for(generator, seen,
 
     evaluation.save_evaluation(result, tmp_path / "evaluation.json")
     assert evaluation.load_evaluation(tmp_path / "evaluation.json") == json.loads(json.dumps(result))
+
+
+def test_clips_are_made_seen_and_forgotten_a_block_at_a_time(generator, monkeypatch, tmp_path):
+    """The numbers are those of all clips at once, and no block is larger than it may be."""
+    sizes = []
+
+    def pretend(videos, cache, name, network):
+        sizes.append(len(videos))
+        flat = videos.reshape(len(videos), -1).astype(np.float32)
+        return metrics.I3DFeatures(flat[:, :400] / 100, flat[:, -1024:], videos.shape[1:4])
+
+    monkeypatch.setattr(metrics, "features_cached", pretend)
+    whole = evaluation.evaluate(generator, tmp_path, num_clips=20, baselines=["other_half", "frozen", "untrained"])
+    assert set(sizes) == {20}
+    sizes.clear()
+    monkeypatch.setattr(evaluation, "BLOCK", 8)
+    assert evaluation.evaluate(generator, tmp_path, num_clips=20, baselines=["other_half", "frozen", "untrained"]) == whole
+    assert sizes == [8, 8, 4] * 5, "of the reference, of the samples and of three baselines"
 
 
 def test_a_record_is_found_for_the_weights_it_was_measured_on_only(generator, tmp_path):

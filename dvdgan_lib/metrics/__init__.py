@@ -9,8 +9,8 @@ All take uint8 videos [N, T, H, W, 3], or the `I3DFeatures` that `features` comp
 from dvdgan_lib.metrics.c3d_inception_score import C3DInceptionScoreResult, c3d_inception_score
 from dvdgan_lib.metrics.coverage import CoverageResult, density_and_coverage, diversity_within_classes
 from dvdgan_lib.metrics.frechet import FrechetResult, frechet_inception_distance, frechet_video_distance
-from dvdgan_lib.metrics.i3d import RESIZES
-from dvdgan_lib.metrics.i3d_features import I3DFeatures, features, features_cached
+from dvdgan_lib.metrics.i3d import NETWORK, RESIZES
+from dvdgan_lib.metrics.i3d_features import I3DFeatures, concatenated, features, features_cached
 from dvdgan_lib.metrics.inception_score import InceptionScoreResult, inception_score
 from dvdgan_lib.metrics.kernel_distance import KernelDistanceResult, kernel_video_distance
 from dvdgan_lib.metrics.moments import Moments, RealStatistics
@@ -29,6 +29,7 @@ from dvdgan_lib.metrics.stand_in_classifier import (
 from dvdgan_lib.metrics.weights import WeightsError
 
 __all__ = [
+    "NETWORK",
     "RESIZES",
     "AccuracyResult",
     "C3DInceptionScoreResult",
@@ -44,6 +45,7 @@ __all__ = [
     "WeightsError",
     "c3d_inception_score",
     "class_accuracy",
+    "concatenated",
     "density_and_coverage",
     "diversity_within_classes",
     "features",

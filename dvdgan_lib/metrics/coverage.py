@@ -16,6 +16,7 @@ from dvdgan_lib.metrics.i3d_features import I3DFeatures, Videos, as_features, co
 from dvdgan_lib.metrics.memorization import diversity
 
 NEIGHBOURS = 5  # k, as in the paper of the two metrics
+ROWS = 2048  # real videos at a time: the distances between two sets of 50,000 would be 20 GB
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,13 @@ def density_and_coverage_of(real: np.ndarray, fake: np.ndarray, neighbours: int 
     """(density, coverage) of features [N, D] and [M, D], N > k; ValueError with too few."""
     if len(real) <= neighbours or not len(fake):
         raise ValueError(f"k = {neighbours} neighbours need more real videos than {len(real)}, and a sample at least.")
-    radii = np.partition(cdist(real, real), neighbours, axis=1)[:, neighbours]  # each is its own neighbour number 0
-    inside = cdist(real, fake) < radii[:, None]
-    return float(inside.sum() / (neighbours * len(fake))), float(inside.any(axis=1).mean())
+    inside, holding = 0, 0
+    for start in range(0, len(real), ROWS):
+        some = real[start : start + ROWS]
+        radii = np.partition(cdist(some, real), neighbours, axis=1)[:, neighbours]  # each is its own neighbour number 0
+        in_ball = cdist(some, fake) < radii[:, None]
+        inside, holding = inside + in_ball.sum(), holding + in_ball.any(axis=1).sum()
+    return float(inside / (neighbours * len(fake))), float(holding / len(real))
 
 
 def density_and_coverage(

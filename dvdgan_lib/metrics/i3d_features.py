@@ -9,7 +9,7 @@ import re
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,6 +69,14 @@ class I3DFeatures:
     def __getitem__(self, index: slice | np.ndarray) -> I3DFeatures:
         """A subset of the videos, by slice or array of indices: disjoint subsets give a metric's spread."""
         return replace(self, logits=self.logits[index], pool=self.pool[index])
+
+
+def concatenated(parts: Sequence[I3DFeatures]) -> I3DFeatures:
+    """The features of several sets of clips of one shape, by one network, as those of one set."""
+    first = parts[0]
+    if len({(part.clip_shape, part.network, part.resize, part.weights) for part in parts}) > 1:
+        raise ValueError("Features of clips of several shapes, or by several networks, can't be those of one set.")
+    return replace(first, logits=np.concatenate([p.logits for p in parts]), pool=np.concatenate([p.pool for p in parts]))
 
 
 # What every metric takes: uint8 [N, T, H, W, 3], T >= 9, or an iterable of equally shaped uint8 [T, H, W, 3].

@@ -13,10 +13,12 @@ import numpy as np
 from dvdgan_lib.metrics.i3d_features import I3DFeatures, Videos, comparable, protocol_of
 
 SUBSETS = 10  # disjoint ones that the spread is taken over
+ROWS = 2048  # videos of one side at a time: the kernel between two sets of 50,000 would be 20 GB
 
 
-def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return (x @ y.T / x.shape[1] + 1) ** 3
+def _sum_of_kernel(x: np.ndarray, y: np.ndarray) -> float:
+    starts = range(0, len(x), ROWS)
+    return sum(float(((x[i : i + ROWS] @ y.T / x.shape[1] + 1) ** 3).sum()) for i in starts)
 
 
 def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
@@ -24,8 +26,9 @@ def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if min(len(x), len(y)) < 2:
         raise ValueError(f"The unbiased estimate needs two videos a side, got {len(x)} and {len(y)}.")
-    within = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in (_kernel(x, x), _kernel(y, y))]
-    return float(sum(within) - 2 * _kernel(x, y).mean())
+    itself = [((np.square(z).sum(axis=1) / z.shape[1] + 1) ** 3).sum() for z in (x, y)]
+    within = [(_sum_of_kernel(z, z) - own) / (len(z) * (len(z) - 1)) for z, own in zip((x, y), itself, strict=True)]
+    return float(sum(within) - 2 * _sum_of_kernel(x, y) / (len(x) * len(y)))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dvdgan_lib.metrics import I3DFeatures, density_and_coverage, diversity_within_classes
+from dvdgan_lib.metrics import I3DFeatures, coverage, density_and_coverage, diversity_within_classes
 from dvdgan_lib.metrics.coverage import density_and_coverage_of
 
 
@@ -13,7 +13,9 @@ def features(pool):
     return I3DFeatures(np.zeros((len(pool), 400), np.float32), full, (12, 8, 8))
 
 
-def test_against_loops():
+@pytest.mark.parametrize("rows", [coverage.ROWS, 4])  # all real videos at once, and some at a time
+def test_against_loops(rows, monkeypatch):
+    monkeypatch.setattr(coverage, "ROWS", rows)
     rng = np.random.default_rng(0)
     real, fake, k = rng.normal(size=(9, 2)), rng.normal(size=(7, 2)) * 0.7, 3
     density, covered = 0, 0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dvdgan_lib.metrics import I3DFeatures, frechet_video_distance, kernel_video_distance
+from dvdgan_lib.metrics import I3DFeatures, frechet_video_distance, kernel_distance, kernel_video_distance
 from dvdgan_lib.metrics.kernel_distance import squared_mmd
 
 
@@ -11,7 +11,9 @@ def features(logits, frames=12):
     return I3DFeatures(logits.astype(np.float32), np.zeros((len(logits), 1024), np.float32), (frames, 8, 8))
 
 
-def test_against_its_definition():
+@pytest.mark.parametrize("rows", [kernel_distance.ROWS, 2])  # all videos at once, and some at a time
+def test_against_its_definition(rows, monkeypatch):
+    monkeypatch.setattr(kernel_distance, "ROWS", rows)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(5, 3)), rng.normal(size=(4, 3)) + 0.5
     k = lambda a, b: (sum(p * q for p, q in zip(a, b, strict=True)) / 3 + 1) ** 3  # noqa: E731
