@@ -73,7 +73,8 @@ in_d = sum(part.parameters for part in parts if part.name.startswith("D"))
 gigabytes = 4 * (4 * in_g + 3 * in_d) / 1e9
 updates = steps or run.training.steps
 hours = run.cost.train_hours * updates / run.training.steps
-print(f"{updates:,} steps: about {hours:.1f} hours on {run.cost.hardware}.")
+taking = f"{hours:.1f} hours" if hours >= 0.1 else f"{60 * hours:.1g} minutes, and what it takes to compile,"
+print(f"{updates:,} steps: about {taking} on {run.cost.hardware}.")
 print(
     f"{in_g + in_d:,} weights; {gigabytes:.2f} GB a checkpoint, {3 * gigabytes:.2f} GB on the disk at most, under {folder}."
 )

@@ -121,6 +121,11 @@ def numbers(group):
     return [*values, *([f"{100 * group['class_accuracy']['value']:.0f} %"] if told else ["", ""])]
 
 
+def fid_and_is(result):
+    """As one cell of the paper's columns."""
+    return f"{result['fid']['value']:.2f} / {result['inception_score']['value']:.2f}"
+
+
 if "table_1" in wanted:
     found = {name: pair for name in paper.TABLE_1 if (pair := evaluation_of(name))}
     generator, measured = found[FIRST]
@@ -138,27 +143,22 @@ if "table_1" in wanted:
         if name not in found:
             continue
         model, result = found[name]
-        size = (
-            f"{model.experiment.model.num_frames} / {model.experiment.model.resolution}x{model.experiment.model.resolution}"
-        )
         m, alike = model.experiment.model, result.get("paper")  # measured as the paper did
+        clips = [f"{m.num_frames} / {m.resolution}x{m.resolution}", model.experiment.data.name]
         full_size = (m.num_frames, m.resolution) == (row.num_frames, row.resolution)
-        in_papers_column = f"{alike['fid']['value']:.2f} / {alike['inception_score']['value']:.2f}" if alike else ""
-        whole = [size, model.experiment.data.name, in_papers_column if full_size else "", ""]
-        rows.append([f"ours: DVD-GAN, {model.card['steps']:,} steps", *whole, *numbers(result["samples"])])
-        here = [size, model.experiment.data.name, "", ""]
-        if name == FIRST and truncated and truncated.get("network") == evaluation.PAPERS_NETWORK:
-            if full_size:
-                point = next(p for p in truncated["points"] if p["sigma"] == truncated["best"])
-                both = f"{point['fid']['value']:.2f} / {point['inception_score']['value']:.2f}"
-                rows.append([f"ours, truncated at {truncated['best']:g}: best IS **", *here[:2], "", both, *[""] * 5])
-        elif name == FIRST and truncated:
-            point = next(p for p in truncated["points"] if p["sigma"] == truncated["best"])
-            by_classifier = "stand-in" in point["inception_score"]["text"].split("=")[0]
+        papers = fid_and_is(alike) if alike and full_size else ""
+        rows.append([f"ours: DVD-GAN, {model.card['steps']:,} steps", *clips, papers, "", *numbers(result["samples"])])
+        if name != FIRST or not truncated:
+            continue
+        point = next(p for p in truncated["points"] if p["sigma"] == truncated["best"])
+        title = f"ours, truncated at {truncated['best']:g}: best IS **"
+        if truncated.get("network") != evaluation.PAPERS_NETWORK:
             score = f"{point['inception_score']['value']:.2f}"
+            by_classifier = "stand-in" in point["inception_score"]["text"].split("=")[0]
             scores = ["", score, ""] if by_classifier else [score, "", ""]
-            best = f"ours, truncated at {truncated['best']:g}: best IS **"
-            rows.append([best, *here, f"{point['fid']['value']:.2f}", "", *scores])
+            rows.append([title, *clips, "", "", f"{point['fid']['value']:.2f}", "", *scores])
+        elif full_size:
+            rows.append([title, *clips, "", fid_and_is(point), *[""] * 5])
     m = generator.experiment.model
     here = [f"{m.num_frames} / {m.resolution}x{m.resolution}", generator.experiment.data.name, "", ""]
     for key, baseline in baselines.BASELINES.items():
