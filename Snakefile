@@ -46,8 +46,14 @@ TRAINER = (
     else PYTHON
 )
 DISTRIBUTED = "--distributed" if LAUNCHER else ""
+# papermill loads Google's storage library at each start, where it is installed (etils reads buckets with it): as long as all
+# the rest of it takes. Notebooks are local files.
+START_PAPERMILL = (
+    "import os, sys; os.setsid(); sys.modules['gcsfs'] = None; from papermill.__main__ import papermill; papermill()"
+)
 PAPERMILL = (
-    f"{PYTHON} -m papermill --kernel python3 --language python --cwd . --no-progress-bar --log-output"
+    f"exec {DIE_WITH_PARENT} {shlex.quote(sys.executable)} -c {shlex.quote(START_PAPERMILL)}"
+    f" --kernel python3 --language python --cwd . --no-progress-bar --log-output"
     f" -p preset {PRESET} -p workdir {RUNS}"
 )
 

@@ -2,8 +2,12 @@
 
 import contextlib
 import dataclasses
+import os
 
 import pytest
+
+# Programs of tests run for milliseconds: what counts is how long they take to compile. For processes that tests start, too.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 
 
 def pytest_configure():
@@ -12,9 +16,11 @@ def pytest_configure():
     The persistent compilation cache stays on: a second run of the tests takes its programs from there.
     """
     import jax
+    from one_of_many import add_8x8
 
     from dvdgan_lib import devices
 
+    add_8x8()
     jax.config.update("jax_num_cpu_devices", 2)
     devices.setup()
 
@@ -27,18 +33,23 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
-@pytest.fixture(scope="session")
-def tiny():
-    """The smallest run that has all parts: 3 frames of 16x16, ch = 1, 3 classes, batches of 2."""
+def _smallest(resolution):
+    """The smallest run that has all parts: 3 frames, ch = 1, 3 classes, batches of 2."""
     from dvdgan_lib import experiments
 
     smoke = experiments.get("kinetics600_64x64_12f", "smoke")
     model = dataclasses.replace(
-        smoke.model, resolution=16, num_frames=3, num_classes=3, ch=1, k=2, latent_dim=8, embedding_dim=5
+        smoke.model, resolution=resolution, num_frames=3, num_classes=3, ch=1, k=2, latent_dim=8, embedding_dim=5
     )
     training = dataclasses.replace(smoke.training, steps=4, batch_size=2, ema_start=2, ema_decay=0.9, log_every=1)
     evaluation = dataclasses.replace(smoke.evaluation, standing_batches=2, batch_size=4)
     return dataclasses.replace(smoke, model=model, training=training, evaluation=evaluation)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Of 8x8, for what compiles whole updates: two scales."""
+    return _smallest(8)
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +66,22 @@ def tiny_state(tiny_updates):
     import jax
 
     return jax.device_get(tiny_updates.init(0))
+
+
+@pytest.fixture(scope="session")
+def tiny_16():
+    """Of 16x16, the smallest preset's, for what compares G and D with references: three scales."""
+    return _smallest(16)
+
+
+@pytest.fixture(scope="session")
+def tiny_16_state(tiny_16):
+    """Its first state, as NumPy arrays."""
+    import jax
+
+    from dvdgan_lib.updates import Updates
+
+    return jax.device_get(Updates(tiny_16).init(0))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What one of many processes runs in `test_many_hosts`; apart from it, so that it imports no more than it needs."""
+"""What processes that tests start run, those of `test_many_hosts` above all; apart, to import no more than they need."""
 
 import pickle
 import sys
@@ -14,10 +14,9 @@ from dvdgan_lib.updates import Updates
 STEPS = 20
 
 
-def add_8x8(widths=dict.__setitem__):
+def add_8x8():
     """Frames of 8x8, two scales instead of three: fewer layers compile sooner."""
-    widths(experiments.G_WIDTHS, 8, (8, 4))
-    widths(experiments.D_WIDTHS, 8, (2, 4))
+    experiments.G_WIDTHS[8], experiments.D_WIDTHS[8] = (8, 4), (2, 4)
 
 
 def share_programs():

@@ -108,6 +108,14 @@ def finish(process):
 
 
 def test_a_failing_notebook_stops_only_its_own_artefact(repository):
+    # Some artefacts of every notebook: all would take twice as long, and fail alike.
+    kept = ["table_1", "table_2", "table_3", "table_4", "truncation", "prediction", "discriminators", "appendix_d", "claims"]
+    kept += ["figure_03", "figure_04", "figure_05", "figure_06", "figure_15"]
+    assert {batch.ARTEFACTS[artefact].notebook for artefact in kept} == {a.notebook for a in batch.ARTEFACTS.values()}
+    module, before = repository / "dvdgan_lib/batch.py", "\nRUNS = sorted("
+    source = module.read_text()
+    assert source.count(before) == 1
+    module.write_text(source.replace(before, f"\nARTEFACTS = {{name: ARTEFACTS[name] for name in {kept}}}{before}"))
     for run in batch.RUNS:
         (repository / "pretrained" / run).mkdir(parents=True)
         (repository / "pretrained" / run / "model.safetensors").write_text("weights")
@@ -116,7 +124,7 @@ def test_a_failing_notebook_stops_only_its_own_artefact(repository):
         (repository / "pretrained" / run / "curve.json").write_text("two curves of Figure 6, none of the others")
     left_out = {"discriminators", "appendix_d"}
     (repository / "figures").mkdir()
-    for artefact in batch.ARTEFACTS.keys() - left_out:
+    for artefact in set(kept) - left_out:
         for extension in batch.EXTENSIONS:
             (repository / f"figures/{artefact}.{extension}").write_text("committed")
     (repository / "fail").touch()

@@ -17,8 +17,10 @@ from dvdgan_lib.run_record import TIMES
 # Another process, since clients read the environment once.
 RUNS = """
 import copy, logging, pickle, sys
+from one_of_many import add_8x8
 from dvdgan_lib import devices, training, updates
 
+add_8x8()
 logging.basicConfig(format="%(message)s")
 training.log.setLevel(logging.INFO)
 experiment = pickle.load(sys.stdin.buffer)
@@ -52,7 +54,9 @@ def test_a_run_in_a_bucket_goes_on_and_equals_one_on_the_disk(tiny, tmp_path):
     with FakeBucket(tmp_path / "buckets") as bucket:
         done = subprocess.run(
             [sys.executable, "-c", RUNS, str(tmp_path / "disk")],
-            env=os.environ | bucket.environment | {"JAX_NUM_CPU_DEVICES": str(jax.device_count())},
+            env=os.environ
+            | bucket.environment
+            | {"JAX_NUM_CPU_DEVICES": str(jax.device_count()), "PYTHONPATH": os.path.dirname(__file__)},
             input=pickle.dumps(experiment),
             capture_output=True,
             timeout=1200,

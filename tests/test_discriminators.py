@@ -25,19 +25,19 @@ KEY = jax.random.key(3)
 
 
 @pytest.fixture(scope="module")
-def params(tiny_state):
+def params(tiny_16_state):
     rng = np.random.default_rng(0)
-    return jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), tiny_state.d_params)
+    return jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), tiny_16_state.d_params)
 
 
 @pytest.fixture(scope="module")
-def spatial(tiny, params):
-    return jax.jit(lambda frames, y: SpatialDiscriminator(tiny.model).apply({"params": params["spatial"]}, frames, y))
+def spatial(tiny_16, params):
+    return jax.jit(lambda frames, y: SpatialDiscriminator(tiny_16.model).apply({"params": params["spatial"]}, frames, y))
 
 
 @pytest.fixture(scope="module")
-def temporal(tiny, params):
-    return jax.jit(lambda video, y: TemporalDiscriminator(tiny.model).apply({"params": params["temporal"]}, video, y))
+def temporal(tiny_16, params):
+    return jax.jit(lambda video, y: TemporalDiscriminator(tiny_16.model).apply({"params": params["temporal"]}, video, y))
 
 
 def clips(*shape, seed=1):
@@ -143,9 +143,9 @@ def what_each_sees(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", experiments.PHIS)
-def test_d_t_sees_exactly_phi_and_d_s_whole_frames(tiny, what_each_sees, kind):
+def test_d_t_sees_exactly_phi_and_d_s_whole_frames(tiny_16, what_each_sees, kind):
     video = clips(2, 3, 16, 16, 3)
-    seen = what_each_sees(dataclasses.replace(tiny.model, phi=kind), video, KEY)
+    seen = what_each_sees(dataclasses.replace(tiny_16.model, phi=kind), video, KEY)
     if kind == "crop":
         corners = [(y, x) for y in range(9) for x in range(9)]
         for clip, small in zip(video, seen["temporal"], strict=True):
@@ -162,8 +162,8 @@ def test_d_t_sees_exactly_phi_and_d_s_whole_frames(tiny, what_each_sees, kind):
 
 
 @pytest.fixture(scope="module")
-def both(tiny, params):
-    return jax.jit(lambda video: DualDiscriminator(tiny.model).apply({"params": params}, video, LABELS, KEY))
+def both(tiny_16, params):
+    return jax.jit(lambda video: DualDiscriminator(tiny_16.model).apply({"params": params}, video, LABELS, KEY))
 
 
 @given(st.integers(0, 1000))
@@ -180,7 +180,7 @@ def test_pixels_permuted_inside_2x2_cells_change_d_s_and_not_d_t(both, seed):
     assert np.abs(after["spatial"] - before["spatial"]).max() > 1e-3
 
 
-def test_d_t_is_blind_within_2x2_cells_unless_phi_is_the_identity(tiny, params):
+def test_d_t_is_blind_within_2x2_cells_unless_phi_is_the_identity(tiny_16, params):
     """Section 3.1: "unable to reflect ... the temporal evolution of pixels within a 2x2 window"."""
     video = clips(2, 3, 16, 16, 3)
     cells = video.reshape(2, 3, 8, 2, 8, 2, 3)
@@ -188,16 +188,16 @@ def test_d_t_is_blind_within_2x2_cells_unless_phi_is_the_identity(tiny, params):
     shuffled[:, 1] = shuffled[:, 1][..., ::-1, :]  # differently at another time
     shuffled = shuffled.reshape(video.shape)
     for kind in ("pool2", "identity"):
-        model = dataclasses.replace(tiny.model, phi=kind, spatial_discriminator=False)
+        model = dataclasses.replace(tiny_16.model, phi=kind, spatial_discriminator=False)
         module, variables = DualDiscriminator(model), {"params": {"temporal": params["temporal"]}}
         score = jax.jit(lambda v, module=module, variables=variables: module.apply(variables, v, LABELS, KEY))
         difference = np.abs(score(video)["temporal"] - score(shuffled)["temporal"])
         assert difference.max() < 1e-3 if kind == "pool2" else difference.min() > 1e-2
 
 
-def test_both_together_are_d_s_of_drawn_frames_and_d_t_of_phi(tiny, params, spatial, temporal):
+def test_both_together_are_d_s_of_drawn_frames_and_d_t_of_phi(tiny_16, params, spatial, temporal):
     video = clips(2, 3, 16, 16, 3)
-    scores = jax.jit(lambda v: DualDiscriminator(tiny.model).apply({"params": params}, v, LABELS, KEY))(video)
+    scores = jax.jit(lambda v: DualDiscriminator(tiny_16.model).apply({"params": params}, v, LABELS, KEY))(video)
     pooled = np.stack([reference.pool(clip) for clip in video]).astype(np.float32)
     np.testing.assert_allclose(scores["temporal"], temporal(pooled, LABELS), rtol=1e-4, atol=1e-3)
     pairs = [(0, 1), (0, 2), (1, 2)]  # D_S is blind to order: three pairs of three frames
@@ -213,15 +213,15 @@ def shapes_of(model, frames):
 
 @pytest.mark.parametrize("kind", ["pool2", "pool4", "identity", "crop"])
 @pytest.mark.parametrize("resolution", [16, 32])
-def test_every_phi_gives_one_score_a_video(tiny, kind, resolution):
-    model = dataclasses.replace(tiny.model, phi=kind, resolution=resolution)
+def test_every_phi_gives_one_score_a_video(tiny_16, kind, resolution):
+    model = dataclasses.replace(tiny_16.model, phi=kind, resolution=resolution)
     scores, _ = shapes_of(model, 3)
     assert {d: s.shape for d, s in scores.items()} == {"spatial": (1,), "temporal": (1,)}
 
 
-def test_ablations_lack_one_discriminator(tiny):
+def test_ablations_lack_one_discriminator(tiny_16):
     for lost, kept in (("spatial", "temporal"), ("temporal", "spatial")):
-        scores, variables = shapes_of(dataclasses.replace(tiny.model, **{f"{lost}_discriminator": False}), 3)
+        scores, variables = shapes_of(dataclasses.replace(tiny_16.model, **{f"{lost}_discriminator": False}), 3)
         assert scores.keys() == variables["params"].keys() == {kept}
 
 

@@ -40,7 +40,7 @@ def seen(monkeypatch):
 def test_measures_samples_and_every_baseline_that_was_asked_for(generator, seen, tmp_path):
     result = evaluation.evaluate(generator, tmp_path, seed=1, num_clips=16, baselines=["held_out", "blurred", "untrained"])
     assert seen.keys() == {"real-train", "samples", "held_out", "blurred", "untrained"}
-    assert {videos.shape for videos in seen.values()} == {(16, 3, 16, 16, 3)}
+    assert {videos.shape for videos in seen.values()} == {(16, 3, 8, 8, 3)}
     assert not np.array_equal(seen["real-train"], seen["held_out"])
     np.testing.assert_array_equal(seen["blurred"], baselines.blurred(seen["held_out"]))
     for group in ("samples", "held_out", "blurred", "untrained"):
@@ -61,7 +61,8 @@ def test_clips_are_made_seen_and_forgotten_a_block_at_a_time(generator, monkeypa
     def pretend(videos, cache, name, network):
         sizes.append(len(videos))
         flat = videos.reshape(len(videos), -1).astype(np.float32)
-        return metrics.I3DFeatures(flat[:, :400] / 100, flat[:, -1024:], videos.shape[1:4])
+        pool = np.pad(flat, ((0, 0), (0, 1024 - flat.shape[1])), mode="wrap")
+        return metrics.I3DFeatures(flat[:, :400] / 100, pool, videos.shape[1:4])
 
     monkeypatch.setattr(metrics, "features_cached", pretend)
     whole = evaluation.evaluate(generator, tmp_path, num_clips=20, baselines=["other_half", "frozen", "untrained"])

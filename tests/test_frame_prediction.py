@@ -21,9 +21,9 @@ LABELS = np.zeros(3, np.int32)
 
 
 @pytest.fixture(scope="module")
-def predicting(tiny):
+def predicting(tiny_16):
     """The tiny run, but 3 frames from 2."""
-    return dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, conditioning_frames=C, num_classes=1))
+    return dataclasses.replace(tiny_16, model=dataclasses.replace(tiny_16.model, conditioning_frames=C, num_classes=1))
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +238,7 @@ def test_given_frames_that_do_not_fit_are_refused(generator, shape, dtype, sente
     assert "\n" not in str(error.value)
 
 
-def test_synthesis_refuses_given_frames(tiny, tiny_state):
-    generator = TrainedGenerator(tiny, tiny_state.g_params, {}, {}, path="")
+def test_synthesis_refuses_given_frames(tiny_16, tiny_16_state):
+    generator = TrainedGenerator(tiny_16, tiny_16_state.g_params, {}, {}, path="")
     with pytest.raises(ValueError, match="this model makes whole videos"):
         sampling.sample(generator, 1, conditioning=np.zeros((1, 1, 16, 16, 3), np.uint8))

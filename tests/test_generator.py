@@ -17,15 +17,15 @@ LABELS = np.array([2, 0, 1], np.int32)
 
 
 @pytest.fixture(scope="module")
-def model(tiny):
-    return tiny.model
+def model(tiny_16):
+    return tiny_16.model
 
 
 @pytest.fixture(scope="module")
-def params(tiny_state):
+def params(tiny_16_state):
     """Biases and the norms' maps are not zero or one, as they would be before training."""
     rng = np.random.default_rng(0)
-    return jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), tiny_state.g_params)
+    return jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), tiny_16_state.g_params)
 
 
 @pytest.fixture(scope="module")

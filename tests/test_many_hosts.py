@@ -19,7 +19,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from one_of_many import add_8x8, both
+from one_of_many import both
 from test_batch_run import make, repository  # noqa: F401
 
 from dvdgan_lib import hosts
@@ -32,17 +32,10 @@ RUN = ROOT / "tests/one_of_many.py"
 NAME = "kinetics600_64x64_12f"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _8x8():
-    with pytest.MonkeyPatch.context() as patch:
-        add_8x8(patch.setitem)
-        yield
-
-
 @pytest.fixture(scope="module")
 def shared(tiny):
     """The tiny run, smaller still, with batches that four devices can share."""
-    model = dataclasses.replace(tiny.model, resolution=8, num_frames=2, k=1)
+    model = dataclasses.replace(tiny.model, num_frames=2, k=1)
     training = dataclasses.replace(tiny.training, batch_size=4, ema_start=10, checkpoint_minutes=0.0, sample_every=1000)
     return dataclasses.replace(tiny, model=model, training=training)
 

@@ -57,7 +57,7 @@ def test_bair_is_measured_on_256_test_clips_against_themselves(source, seen):
 
 def test_a_model_predicts_behind_the_frames_that_it_was_given(predictor, seen):
     protocol = protocols.PredictionProtocol("test", num_clips=6, draws=3)
-    source = data.load("robot_push", "test", num_frames=4, resolution=16)
+    source = data.load("robot_push", "test", num_frames=4, resolution=8)
     result = protocols.measure_prediction(predictor, source, 1, "unused", protocol)
     real, made = seen["real-test"], seen["prediction"]
     np.testing.assert_array_equal(made[:, 0], np.repeat(real[:2, 0], 3, axis=0))  # three draws of each of two given clips

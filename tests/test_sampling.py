@@ -39,7 +39,7 @@ def test_standing_statistics_are_the_mean_over_batches(tiny, generator):
 
 def test_a_sample_is_g_with_standing_statistics(tiny, generator):
     videos = sample(generator, 3, seed=5)
-    assert videos.shape == (3, 3, 16, 16, 3)
+    assert videos.shape == (3, 3, 8, 8, 3)
     assert videos.dtype == np.uint8
     latents, labels = draw(tiny.model, 3, 1.0, (5,))
     wanted, _ = reference.generator(generator.params, latents, labels, tiny.model.num_frames, generator.standing)

@@ -35,7 +35,9 @@ def made(tmp_path_factory):
 
 def reproduce(folder):
     """Runs the batch; -o keeps make from installing into the environment that these tests run in."""
-    command = ["make", "-o", ".venv/installed-requirements.lock", "reproduce", "PRESET=smoke"]
+    # Beside another process of tests it has one of two cores: three processes would take longer than two.
+    cores = ["CORES=1"] if "PYTEST_XDIST_WORKER" in os.environ else []
+    command = ["make", "-o", ".venv/installed-requirements.lock", "reproduce", "PRESET=smoke", *cores]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     done = subprocess.run(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=2700

@@ -5,17 +5,15 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from one_of_many import add_8x8
 
 from dvdgan_lib import devices, traced_programs
 from dvdgan_lib.updates import Updates
 
 
 @pytest.fixture
-def smaller(tiny, monkeypatch):
+def smaller(tiny):
     """The tiny run, smaller still: its updates are compiled twice."""
-    add_8x8(monkeypatch.setitem)
-    return dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, resolution=8, num_frames=2, k=1))
+    return dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, num_frames=2, k=1))
 
 
 @pytest.fixture

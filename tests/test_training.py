@@ -96,7 +96,7 @@ def test_a_run_leaves_what_it_promises(straight, tiny):
     assert "moving shapes" in model.card["data"].lower()
     assert model.experiment == replaced(tiny, steps=12)
     videos = sampling.sample(straight, 2)
-    assert videos.shape == (2, 3, 16, 16, 3)
+    assert videos.shape == (2, 3, 8, 8, 3)
 
 
 def test_resumed_run_equals_the_straight_one(run, straight, tmp_path, caplog):
@@ -203,7 +203,7 @@ def test_the_best_model_is_kept_with_its_checkpoint(run, tmp_path, tiny):
     folder = run(tmp_path, every, steps=2, measure=measure).parent
     at_2 = load_generator(folder)
     run(tmp_path, every, steps=4, measure=measure)
-    assert seen == [((6, 3, 16, 16, 3), (6, 3, 16, 16, 3), np.uint8, np.uint8, (6,))] * 4
+    assert seen == [((6, 3, 8, 8, 3), (6, 3, 8, 8, 3), np.uint8, np.uint8, (6,))] * 4
     assert [line["fid_of_few_clips"] for line in metrics(folder).values()] == [5.0, 2.0, 9.0, 3.0]
     assert {line["inception_score_of_few_clips"] for line in metrics(folder).values()} == {1.5}
     assert [line["motion_of_few_clips"] for line in metrics(folder).values()] == pytest.approx(still, abs=1e-5)
@@ -332,7 +332,9 @@ def test_a_bug_is_not_taken_for_a_mistake(monkeypatch, tmp_path):
 
 COMMAND = """
 import pickle, sys
+from one_of_many import add_8x8
 from dvdgan_lib import experiments, training
+add_8x8()
 experiment = pickle.load(open(sys.argv.pop(1), "rb"))
 experiments.get = lambda name, preset: experiment
 sys.exit(training.main(sys.argv[1:]))
@@ -345,7 +347,8 @@ def start(workdir, experiment, steps=100000, library=ROOT, **variables):
     pickled.write_bytes(pickle.dumps(experiment))
     command = [sys.executable, "-c", COMMAND, str(pickled), NAME, "--workdir", str(workdir), "--steps", str(steps)]
     # As many devices as the tests have: sums in another order would round otherwise.
-    environment = os.environ | {"PYTHONPATH": str(library), "JAX_NUM_CPU_DEVICES": str(jax.device_count())}
+    paths = os.pathsep.join([str(library), str(ROOT / "tests")])
+    environment = os.environ | {"PYTHONPATH": paths, "JAX_NUM_CPU_DEVICES": str(jax.device_count())}
     environment |= variables
     return subprocess.Popen(command, cwd=workdir, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

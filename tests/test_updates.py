@@ -269,7 +269,7 @@ def test_bfloat16_features_give_nearly_the_same_gradients_to_float32_weights(tin
     found, exact = d_metrics | g_metrics, after_d[1] | exact_g_metrics
     for name in ("d_loss", "g_loss", "spatial_real", "spatial_fake", "temporal_real", "temporal_fake"):
         assert found[name].dtype == np.float32
-        assert found[name] == pytest.approx(exact[name], abs=0.05)
+        assert found[name] == pytest.approx(exact[name], abs=0.1)  # sums of features that are a 256th off
 
 
 def test_runs_from_before_the_options_go_on_as_they_were(tiny, tmp_path):
@@ -325,7 +325,7 @@ class Toy:
 @pytest.fixture
 def toys(tiny):
     """(updates, state): a fake is tanh(z W), one colour; scores are a clip's mean colour times W, and a tenth of y."""
-    shape = (2, 3, 16, 16, 3)
+    shape = (2, 3, 8, 8, 3)
 
     def make(kernel, latents, labels):
         return jnp.broadcast_to(jnp.tanh(latents @ kernel)[:, None, None, None], shape), {}
@@ -379,7 +379,7 @@ def test_d_judges_real_clips_and_fakes_each_under_its_own_label(toys, batch):
     d_weights, judged, judged_labels = seen(updates.discriminator)
     real = np.float64(video) / 127.5 - 1.0
     fake = np.tanh(latents @ g_weights["toy"]["kernel"])
-    assert judged.shape == (4, 3, 16, 16, 3)
+    assert judged.shape == (4, 3, 8, 8, 3)
     pairs = [(*clip.mean((0, 1, 2)), y) for clip, y in zip(judged, judged_labels, strict=True)]
     wanted = [(*clip.mean((0, 1, 2)), y) for clip, y in zip(real, labels, strict=True)]
     wanted += [(*colour, y) for colour, y in zip(fake, fake_labels, strict=True)]
@@ -468,7 +468,7 @@ def test_every_clip_and_update_has_a_random_crop_of_its_own_real_and_fake_alike(
     updates, state = toys
     rows, columns = np.meshgrid(np.arange(16), np.arange(16), indexing="ij")
     numbered = np.stack([rows, columns, np.zeros_like(rows)], -1)
-    video = np.broadcast_to(numbered, (2, 3, 16, 16, 3)).astype(np.uint8)
+    video = np.broadcast_to(numbered, (2, 3, 8, 8, 3)).astype(np.uint8)
     fake = layers.from_pixels(jnp.asarray(video).at[..., 2].set(1))
     updates.generator = Toy(lambda *_: (fake, {}))
     handed = []
