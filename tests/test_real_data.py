@@ -176,7 +176,7 @@ def run_notebook(name, **parameters):
 def paper_runs(prepared, tmp_path_factory):
     """A function that trains a run at the paper's preset by 03_train, two steps, and gives its workdir.
 
-    The model makes 9 frames (I3D takes no fewer) of 16x16 with ch = 1 and k = 2, compiled with little effort; a batch is
+    The model makes 9 frames (I3D takes no fewer) of 8x8 with ch = 1 and k = 2, compiled with little effort; a batch is
     two clips, a measurement two. All else, such as data sets, strides, classes, frames that are given and learning rates,
     is the paper's.
     """
@@ -185,7 +185,7 @@ def paper_runs(prepared, tmp_path_factory):
     def small(run):
         parts = whole(run)
         frames = 9 - parts["model"].conditioning_frames
-        sizes = {"resolution": 16, "num_frames": frames, "ch": 1, "k": 2, "latent_dim": 8, "embedding_dim": 5}
+        sizes = {"resolution": 8, "num_frames": frames, "ch": 1, "k": 2, "latent_dim": 8, "embedding_dim": 5}
         return parts | {
             "model": dataclasses.replace(parts["model"], **sizes),
             "training": dataclasses.replace(parts["training"], steps=2, batch_size=2, ema_start=1, log_every=1),
@@ -264,7 +264,7 @@ def test_synthesis(paper_runs):
 def test_the_papers_columns_are_filled_by_the_papers_network(paper_runs, kinetics_600_network, monkeypatch):
     """Table 1's FID and IS, with and without truncation, as soon as I3D-K600's weights are there."""
     settings = paper_runs("kinetics600_64x64_12f")
-    row = dataclasses.replace(paper.TABLE_1["kinetics600_64x64_12f"], num_frames=9, resolution=16)
+    row = dataclasses.replace(paper.TABLE_1["kinetics600_64x64_12f"], num_frames=9, resolution=8)
     monkeypatch.setitem(paper.TABLE_1, "kinetics600_64x64_12f", row)  # the test's own size is the paper's
     run_notebook("07_truncation", sigmas="0.5,1", again=True, **settings)
     record = artefact(settings, "truncation")
