@@ -468,7 +468,7 @@ def test_every_clip_and_update_has_a_random_crop_of_its_own_real_and_fake_alike(
     updates, state = toys
     rows, columns = np.meshgrid(np.arange(16), np.arange(16), indexing="ij")
     numbered = np.stack([rows, columns, np.zeros_like(rows)], -1)
-    video = np.broadcast_to(numbered, (2, 3, 8, 8, 3)).astype(np.uint8)
+    video = np.broadcast_to(numbered, (2, 3, 16, 16, 3)).astype(np.uint8)
     fake = layers.from_pixels(jnp.asarray(video).at[..., 2].set(1))
     updates.generator = Toy(lambda *_: (fake, {}))
     handed = []
