@@ -72,7 +72,7 @@ Clips = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 
 
 def real_clips(experiment: Experiment, split: str, offset: int = 0) -> Clips:
-    """Clips of the data set, the classes in turn (`data.first_clips`)."""
+    """Clips of a split, "train" or "test", the classes in turn, without the first `offset` (`data.first_clips`)."""
     source = load_source(experiment, split)
     return lambda begin, end: data.first_clips(source, end - begin, offset + begin)
 
@@ -83,7 +83,14 @@ def held_out_given(experiment: Experiment, num: int) -> np.ndarray | None:
 
 
 def sampled(generator: TrainedGenerator, num: int, seed: int, truncation: float = 1.0) -> Clips:
-    """Those of `sampling.sample`, made when they are asked for; predictions go on from held-out clips."""
+    """Those of `sampling.sample`, made when they are asked for; predictions go on from held-out clips.
+
+    Args:
+      generator: from `checkpoints.load_generator`.
+      num: how many there are in all.
+      seed: of latents and classes; sample i of a seed is the same however many there are.
+      truncation: standard deviation of the latents, in (0, 1] (section 4.1.1).
+    """
     experiment = generator.experiment
     latents, labels = draw(experiment.model, num, truncation, (seed,))
     given = held_out_given(experiment, num)

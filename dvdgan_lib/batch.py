@@ -105,7 +105,8 @@ ARTEFACTS = {
 }
 RUNS = sorted({run for a in ARTEFACTS.values() for run in (*a.models, *a.evaluations, *a.optional)})
 # Two dozen trainings of as many programs are too much for a smoke test: it draws this one, whose program is that of
-# Table 1's first row. And its ledger does without models that are the same at this size as others that it reads.
+# Table 1's first row. And its ledger does without a program of its own for one verdict (norm_over_time), and without the
+# larger rows of Table 1, which at this size are the same as others that it reads.
 SMOKE_CURVES = ("phi_pool2",)
 SMOKE_WITHOUT = (experiments.STATISTICS[0], "kinetics600_256x256_12f", "kinetics600_128x128_48f")
 # What every artefact is saved as; some have a video or a Markdown table beside it.

@@ -121,7 +121,7 @@ def synthesis_beats_prediction(evidence: Evidence) -> Finding | None:
     measured = f"FVD of synthesis {synthesis['test']:.0f}, of prediction {prediction['test']:.0f}"
     of_prediction = evidence.records["kinetics600_fp_64x64_5to11", "prediction"]["data"]
     of_synthesis = evidence.records["kinetics600_64x64_16f_stride1", "synthesis"]["data"]
-    if of_synthesis != of_prediction:  # as of models of a folder of videos each
+    if of_synthesis != of_prediction:  # as of a predictor from before it took synthesis's classes
         return Finding(f"{measured}, but synthesis of other data: {of_synthesis}", size, NOT_TESTABLE)
     return Finding(measured, size, by_ratio(prediction["test"] / synthesis["test"], papers))
 

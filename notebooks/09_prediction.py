@@ -218,7 +218,7 @@ if "table_4" in wanted:
     few = min(predicted["num_clips"], made["num_clips"])
     small = " Fewer than 512 clips: biased upwards." if few < 512 else ""
     data_of_rows = predicted["data"]
-    if made["data"] != predicted["data"]:  # as of models of a folder of videos each
+    if made["data"] != predicted["data"]:  # as of a predictor from before it took synthesis's classes
         data_of_rows = f"{predicted['data']} (prediction), {made['data']} (synthesis, so the two don't compare)"
     caption = (
         f"Table 4. Paper: Kinetics-600. Ours: {data_of_rows}; {few} clips a number, all 16 frames, given ones included, "

@@ -63,7 +63,7 @@ def test_there_is_a_way_to_everything(made):
     assert {step[1] for step in steps if step[:1] == ["train"]} == {"kinetics600_256x256_12f", "kinetics600_128x128_48f"}
 
 
-def test_every_artefact_is_there_with_its_provenance(made):
+def test_what_was_drawn_is_there_with_its_provenance(made):
     for artefact in DRAWN:
         files = {path.suffix: path for path in (made / "runs/smoke/artefacts").glob(f"{artefact}.*")}
         assert {".png", ".pdf", ".json"} <= files.keys()

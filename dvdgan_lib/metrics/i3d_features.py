@@ -72,7 +72,10 @@ class I3DFeatures:
 
 
 def concatenated(parts: Sequence[I3DFeatures]) -> I3DFeatures:
-    """The features of several sets of clips of one shape, by one network, as those of one set."""
+    """The features of several sets as those of one, in their order: logits [N1 + N2 + ..., classes], pool [..., 1024].
+
+    ValueError where clips differ in shape, or what saw them in network, resize or weights.
+    """
     first = parts[0]
     if len({(part.clip_shape, part.network, part.resize, part.weights) for part in parts}) > 1:
         raise ValueError("Features of clips of several shapes, or by several networks, can't be those of one set.")
