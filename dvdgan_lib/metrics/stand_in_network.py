@@ -27,10 +27,19 @@ class _Block(nn.Module):
         return nn.relu(nn.GroupNorm(num_groups=8, name="norm")(x))
 
 
+def _maxima(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """x.max(axes), with a gradient that is never NaN.
+
+    The gradient is divided by how many values equal the maximum. XLA may compute x twice, once for the maximum and once for
+    the comparison, with and without fused multiply-add: then none equals it, and 0 / 0 follows. The barrier keeps one x.
+    """
+    return jax.lax.optimization_barrier(x).max(axis=axes)
+
+
 def _halve(x: jax.Array) -> jax.Array:
     """Maxima of 2x2 pixels: [B, T, H, W, C] -> [B, T, H/2, W/2, C]."""
     b, t, h, w, c = x.shape
-    return x.reshape(b, t, h // 2, 2, w // 2, 2, c).max(axis=(3, 5))
+    return _maxima(x.reshape(b, t, h // 2, 2, w // 2, 2, c), (3, 5))
 
 
 class ClassifierNet(nn.Module):
@@ -51,7 +60,7 @@ class ClassifierNet(nn.Module):
         x = _halve(_Block(64, name="block_2")(x))
         x = _Block(96, time_stride=2, name="block_3")(x)
         x = _Block(96, name="block_4")(x)
-        pooled = jnp.concatenate([x.mean(axis=(1, 2, 3)), x.max(axis=(1, 2, 3))], axis=-1)
+        pooled = jnp.concatenate([x.mean(axis=(1, 2, 3)), _maxima(x, (1, 2, 3))], axis=-1)
         return nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros, name="classes")(pooled), pooled
 
 
