@@ -17,7 +17,7 @@ from dvdgan_lib import data
 from dvdgan_lib.checkpoints import TrainedGenerator
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.layers import spectral_normalize
-from dvdgan_lib.sampling import draw, generate, standing_statistics
+from dvdgan_lib.sampling import at_truncation, draw, generate, standing_statistics
 from dvdgan_lib.training import given_for_statistics, given_frames, load_source
 from dvdgan_lib.updates import Updates
 
@@ -94,9 +94,7 @@ def sampled(generator: TrainedGenerator, num: int, seed: int, truncation: float 
     experiment = generator.experiment
     latents, labels = draw(experiment.model, num, truncation, (seed,))
     given = held_out_given(experiment, num)
-    if truncation != 1.0 and generator.standing:
-        standing = standing_statistics(experiment, generator.params, truncation, conditioning=given)
-        generator = dataclasses.replace(generator, standing=standing)
+    generator = at_truncation(generator, truncation, given)  # once for all blocks
 
     def clips(begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         part = slice(begin, end)

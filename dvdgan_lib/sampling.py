@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import jax
@@ -103,6 +104,16 @@ def standing_statistics(
     return jax.device_get(jax.tree.map(lambda x: x / batches, total))
 
 
+def at_truncation(
+    generator: TrainedGenerator, truncation: float, conditioning: np.ndarray | None = None
+) -> TrainedGenerator:
+    """The generator with the standing statistics of that truncation, where its norms have any; arguments as there."""
+    if truncation == 1.0 or not generator.standing:
+        return generator
+    standing = standing_statistics(generator.experiment, generator.params, truncation, conditioning=conditioning)
+    return dataclasses.replace(generator, standing=standing)
+
+
 def draw(model: ModelConfig, num: int, truncation: float, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Latents float32 [num, latent_dim], N(0, truncation^2), and uniform labels int32 [num].
 
@@ -152,9 +163,7 @@ def generate(
     """
     experiment = generator.experiment
     check_conditioning(experiment.model, conditioning, len(latents))
-    standing = generator.standing
-    if truncation != 1.0 and standing:
-        standing = standing_statistics(experiment, generator.params, truncation, conditioning=conditioning)
+    standing = at_truncation(generator, truncation, conditioning).standing
     processes = jax.process_count()
     size = -(-min(experiment.evaluation.batch_size, len(latents)) // processes) * processes
     mesh = devices.mesh(size)
