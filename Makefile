@@ -62,7 +62,7 @@ COLAB_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python3
 NOT_ON_COLAB := smoke batch batch_run environment mutants notebooks_paired pods
 test-colab: .venv-colab/installed
 	@PYTHONPATH=. $(COLAB) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -p no:cacheprovider \
-	  $(NOT_ON_COLAB:%=--ignore=tests/test_%.py) tests \
+	  $(NOT_ON_COLAB:%=--ignore=tests/test_%.py) $(TESTS) \
 	  --deselect tests/test_many_hosts.py::test_a_lost_process_ends_the_other_and_a_restart_goes_on
 	@set -e; export PYTHONPATH=. JUPYTER_PREFER_ENV_PATH=1; mkdir -p runs/colab-test; \
 	for run in "01_data_prep -p experiment kinetics600_64x64_12f" 02_model_walkthrough 03_train \

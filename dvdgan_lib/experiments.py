@@ -390,6 +390,7 @@ _REACHED = {
     ("laptop", "kinetics600_fp_64x64_5to11"): "800 steps: colours are those of the given frames, shapes are not (Table 4)",
     ("laptop", "kinetics600_64x64_16f_stride1"): "300 steps, measured for Table 4",
     ("laptop", "kinetics600_128x128_12f"): "600 steps: round things on grounds of the classes' colours (Figure 12)",
+    ("laptop", "kinetics600_256x256_12f"): "400 steps: disks and blots on grounds of the classes' colours (Figures 1, 14)",
     ("laptop", "kinetics600_128x128_48f"): "400 steps: grounds of the classes' colours, things blurred (Figure 13)",
     ("laptop", "clips_1"): "700 steps, measured for the sweep of memorisation",
     ("laptop", "clips_16"): "700 steps, measured for the sweep of memorisation",
