@@ -17,6 +17,7 @@ from etils import epath
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from dvdgan_lib.checkpoints import TrainedGenerator, git_commit, write_atomically
 
@@ -125,6 +126,14 @@ def training_curves(axes: Axes, groups: Mapping[str, tuple[np.ndarray, np.ndarra
         axes.errorbar(steps, values.mean(axis=0), yerr=deviation, label=f"{label} ({seeds})", **style)
     axes.set(xlabel="steps (updates of G)", ylabel=measure)
     axes.grid(alpha=0.25)
+
+
+def log_scale(axes: Axes) -> None:
+    """A logarithmic y axis with plain numbers on it, also where it spans less than a power of ten: 70, 100, 150."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def provenance(artefact: str, parameters: dict[str, Any], generators: Sequence[TrainedGenerator] = (), **more: Any) -> dict:

@@ -78,7 +78,7 @@ if "figure_06" in wanted:
         plots.training_curves(panel, curves_lib.of_groups(found, labels, measure), curves_lib.WORDS[measure])
         panel.set_title(title)
         if measure == "fid":
-            panel.set_yscale("log")
+            plots.log_scale(panel)
             panel.legend(fontsize=8)
     names = list(PHIS | KS)
     caption = (
@@ -109,7 +109,7 @@ if "discriminators" in wanted:
     figure, axes = plt.subplots(1, len(measures), figsize=(3.8 * len(measures), 4.2), layout="constrained")
     for panel, measure in zip(axes, measures, strict=True):
         plots.training_curves(panel, curves_lib.of_groups(found, ALONE, measure), curves_lib.WORDS[measure])
-    axes[0].set_yscale("log")
+    plots.log_scale(axes[0])
     axes[0].legend(fontsize=8)
     caption = f"Training with both discriminators, and with one of them. {curves_lib.described(found, list(ALONE))}"
     figure.suptitle("With one discriminator only (section 3.1)")

@@ -88,7 +88,7 @@ if "appendix_d" in wanted:
         for panel, measure in zip(row, measures, strict=False):
             plots.training_curves(panel, curves_lib.of_groups(found, labels, measure), curves_lib.WORDS[measure])
             panel.set_title(title)
-        row[0].set_yscale("log")
+        plots.log_scale(row[0])
         row[0].legend(fontsize=8)
     caption = (
         "Appendix D: G with other norms (top), and without some of its parts or with other blocks (bottom). "

@@ -6,6 +6,7 @@ import av
 import mediapy
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 from dvdgan_lib import plots
 
@@ -66,3 +67,15 @@ def test_table_holds_every_cell(columns):
 
 def test_markdown_table():
     assert plots.markdown_table(["a\nb", "c"], [["1", "2"]]) == "| a b | c |\n| --- | --- |\n| 1 | 2 |\n"
+
+
+def test_a_logarithmic_axis_has_plain_numbers():
+    figure, axes = plt.subplots()
+    axes.plot([87, 193])
+    plots.log_scale(axes)
+    figure.canvas.draw()
+    low, high = axes.get_ylim()
+    labels = {at: label.get_text() for at, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)}
+    assert [label for at, label in labels.items() if low < at < high] == ["100", "150", "200"]
+    assert not any(label.get_text() for label in axes.get_yticklabels(minor=True))
+    plt.close(figure)
