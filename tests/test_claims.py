@@ -384,6 +384,10 @@ def test_resolution_is_judged_along_three_rows(fids, verdict):
         record = {"preset": "laptop", "num_clips": 512, "clip": [12, size // 2, size // 2], "model": {"steps": 9}}
         records[f"kinetics600_{size}x{size}_12f", "evaluation"] = record | {"samples": {"fid": {"value": fid}}}
     assert trained_judges.larger_is_harder(verdicts.Evidence(None, records)).verdict == verdict
+    records["kinetics600_256x256_12f", "evaluation"]["model"] = {"steps": 4}  # worse for that alone
+    finding = trained_judges.larger_is_harder(verdicts.Evidence(None, records))
+    assert finding.verdict == verdicts.NOT_TESTABLE
+    assert "4 steps" in finding.measured
 
 
 @pytest.mark.parametrize(
