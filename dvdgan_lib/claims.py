@@ -51,7 +51,7 @@ _RATIO = "reproduced: at least half of the paper's rise (logarithms); direction 
 _FIRST = paper.TABLE_1["kinetics600_64x64_12f"]
 _SPREAD = (
     "; by the spread of seeds: reproduced beyond twice it, direction only beyond once (beyond a tenth where no seeds tell), "
-    "contradicted beyond twice the other way; of several parts the weakest counts"
+    "contradicted beyond twice the other way, neither by two seeds' spread; of several parts the weakest counts"
 )
 _PHIS = tuple(f"phi_{kind}{seed}" for kind in experiments.PHIS for seed in ("", "-seed1", "-seed2"))
 _KS = tuple(f"{name}{seed}" for name in experiments.FIGURE_6["k"] for seed in ("", "-seed1", "-seed2"))

@@ -74,16 +74,18 @@ def by_spread(low: np.ndarray, high: np.ndarray, *others: np.ndarray) -> str:
 
     The spread is the standard deviation over seeds, pooled over those of all given groups that have two or more. Reproduced:
     the means differ by more than twice that. Direction only: by more than once; or, where no group has two seeds, by more
-    than a tenth. Contradicted: the other way round by more than twice. Else not seen.
+    than a tenth. Contradicted: the other way round by more than twice. Else not seen. The true spread may be thirty times
+    that of two seeds (upper end of the 95 % interval): without a third, nothing is reproduced and nothing contradicted.
     """
     difference = np.mean(high) - np.mean(low)
     variances = [np.var(group, ddof=1) for group in (low, high, *others) if len(group) > 1]
+    known = sum(len(group) - 1 for group in (low, high, *others)) >= 2
     if not variances:
         return DIRECTION if difference > 0.1 * abs(np.mean(low)) else NOT_SEEN
     spread = np.sqrt(np.mean(variances))
     if difference > 2 * spread:
-        return REPRODUCED
-    return DIRECTION if difference > spread else CONTRADICTED if difference < -2 * spread else NOT_SEEN
+        return REPRODUCED if known else DIRECTION
+    return DIRECTION if difference > spread else CONTRADICTED if known and difference < -2 * spread else NOT_SEEN
 
 
 _ORDER = (CONTRADICTED, NOT_SEEN, DIRECTION, REPRODUCED)

@@ -199,6 +199,10 @@ def test_a_third_groups_spread_serves_two_single_runs():
     single = np.array([1.0]), np.array([4.0])
     assert verdicts.by_spread(*single) == verdicts.DIRECTION
     assert verdicts.by_spread(*single, np.array([1.0, 2.0, 3.0])) == verdicts.REPRODUCED
+    assert verdicts.by_spread(*reversed(single), np.array([1.0, 2.0, 3.0])) == verdicts.CONTRADICTED
+    two = np.array([1.0, 1.1])  # whose spread may be small by chance
+    assert verdicts.by_spread(*single, two) == verdicts.DIRECTION
+    assert verdicts.by_spread(*reversed(single), two) == verdicts.NOT_SEEN
     assert verdicts.weakest(verdicts.REPRODUCED, verdicts.NOT_SEEN, verdicts.DIRECTION) == verdicts.NOT_SEEN
 
 
