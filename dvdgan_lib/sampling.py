@@ -107,7 +107,13 @@ def standing_statistics(
 def at_truncation(
     generator: TrainedGenerator, truncation: float, conditioning: np.ndarray | None = None
 ) -> TrainedGenerator:
-    """The generator with the standing statistics of that truncation, where its norms have any; arguments as there."""
+    """The generator with the standing statistics of that truncation, where its norms have any (section 4.1.1).
+
+    Args:
+      generator: from `checkpoints.load_generator`.
+      truncation: standard deviation of the latents, in (0, 1]; of 1 it has them already.
+      conditioning: for prediction, the frames to go on from, uint8 [N, C, H, W, 3].
+    """
     if truncation == 1.0 or not generator.standing:
         return generator
     standing = standing_statistics(generator.experiment, generator.params, truncation, conditioning=conditioning)
