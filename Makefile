@@ -19,7 +19,7 @@ CONFIG := preset=$(PRESET) from_scratch=$(SCRATCH) accelerator=$(if $(ACCELERATO
 # batch with a checkpoint where make itself is killed the hard way.
 SNAKEMAKE := exec $(shell command -v setpriv >/dev/null 2>&1 && echo setpriv --pdeathsig TERM) \
   $(RUN) -m snakemake $(if $(PROFILE),--profile profiles/$(PROFILE),--cores $(CORES)) --config $(CONFIG) --
-BATCH := $(RUN) -m dvdgan_lib.batch
+BATCH := $(RUN) -m dvdgan_lib.batch_plan
 OPTIONS := --preset "$(PRESET)" $(if $(filter 1,$(SCRATCH)),--from-scratch)
 
 .PHONY: help reproduce plan test test-colab mutants lint format notebooks bench lock FORCE

@@ -1,7 +1,7 @@
 """The batch: data -> train -> evaluate -> artefacts -> publish.
 
 `make reproduce` calls it; by hand: snakemake --cores 2 --config preset=smoke -- figure_04
-Settings: profiles/default. What an artefact needs, and what makes it stale: dvdgan_lib/batch.py.
+Settings: profiles/default. What an artefact needs: dvdgan_lib/batch.py; what makes it stale: dvdgan_lib/staleness.py.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
-from dvdgan_lib import batch, batch_report, figures_page
+from dvdgan_lib import batch, batch_plan, batch_report, figures_page, staleness
 
 PRESET = str(config.get("preset", "laptop"))
 FROM_SCRATCH = bool(int(config.get("from_scratch") or 0))
@@ -139,7 +139,7 @@ rule data:
     output:
         f"{HOME}/data/{{run}}.json",
     params:
-        code=batch.fingerprint("01_data_prep"),
+        code=staleness.fingerprint("01_data_prep"),
         settings=lambda wildcards: batch.settings(wildcards.run, PRESET),
         experiment=lambda wildcards: wildcards.run.partition("-seed")[0],
         seed=lambda wildcards: seed(wildcards.run),
@@ -184,7 +184,7 @@ rule evaluate:
     output:
         f"{HOME}/{{run}}/evaluation.json",
     params:
-        code=batch.fingerprint("04_metrics"),
+        code=staleness.fingerprint("04_metrics"),
         settings=lambda wildcards: batch.settings(wildcards.run, PRESET),
         experiment=lambda wildcards: wildcards.run.partition("-seed")[0],
         seed=lambda wildcards: seed(wildcards.run),
@@ -213,7 +213,7 @@ rule artefact:
         [f"{HOME}/artefacts/{{artefact}}.{extension}" for extension in EXTENSIONS],
     params:
         notebook=lambda wildcards: batch.ARTEFACTS[wildcards.artefact].notebook,
-        code=lambda wildcards: batch.fingerprint(batch.ARTEFACTS[wildcards.artefact].notebook),
+        code=lambda wildcards: staleness.fingerprint(batch.ARTEFACTS[wildcards.artefact].notebook),
         shown=lambda wildcards: [batch.settings(run, "paper") for run in batch.ARTEFACTS[wildcards.artefact].shown],
         models=lambda wildcards: ", ".join(
             f"{run}: {model(run)}" for run in models(wildcards.artefact)
@@ -252,7 +252,7 @@ onstart:
         raise WorkflowError(str(error))
     # Snakemake's own books: each job of this run, and what has become of it.
     JOBS = {job: job.wildcards.get("run") or job.wildcards.get("artefact") for job in workflow.dag.needrun_jobs()}
-    JOBS = {job: batch.step(job.rule.name, target, PRESET) for job, target in JOBS.items() if target}
+    JOBS = {job: batch_plan.step(job.rule.name, target, PRESET) for job, target in JOBS.items() if target}
 
     def states():
         for job, step in JOBS.items():

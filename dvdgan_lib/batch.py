@@ -1,24 +1,14 @@
-"""What the batch knows: what each artefact is made from, what makes it stale, what it costs.
+"""What the batch knows: what each artefact is made from, and what would stop the batch.
 
-`Snakefile` holds the graph and does the running; it and the Makefile ask here. Nothing here imports JAX: `make plan`
-must answer at once. As a command:
-
-  python -m dvdgan_lib.batch check --preset laptop [figure_04 ...]   what would stop the batch, in a sentence
-  python -m dvdgan_lib.batch plan --preset laptop [--from-scratch]   what would run, cheapest first
+`Snakefile` holds the graph and does the running; it asks here, in `staleness` and in `batch_plan`. None of them imports JAX:
+`make plan` must answer at once.
 """
 
 from __future__ import annotations
 
-import argparse
-import ast
-import csv
 import fcntl
-import hashlib
-import io
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -111,8 +101,6 @@ SMOKE_CURVES = ("phi_pool2",)
 SMOKE_WITHOUT = (experiments.STATISTICS[0], "kinetics600_256x256_12f", "kinetics600_128x128_48f")
 # What every artefact is saved as; some have a video or a Markdown table beside it.
 EXTENSIONS = ("png", "pdf", "json")
-# Hours of a notebook that only reads what others made: it starts a kernel, compiles, and draws.
-NOTEBOOK_HOURS = {"smoke": 0.01, "laptop": 0.02, "colab": 0.02, "paper": 0.1}
 
 
 class BatchError(ValueError):
@@ -220,71 +208,6 @@ def settings(run: str, preset: str) -> str:
     return json.dumps({key: described[key] for key in ("model", "data", "evaluation")}, sort_keys=True)
 
 
-# --- Staleness: what a notebook's results depend on in the code ---
-
-
-def _code(path: Path) -> str:
-    """The text of a module, or of a notebook's code cells without IPython's magics."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".ipynb":
-        cells = ["".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-        text = "\n".join("pass" if line.startswith(("%", "!")) else line for line in "\n".join(cells).splitlines())
-    return text
-
-
-def _parse(path: Path) -> ast.Module:
-    """The code without comments, layout and docstrings: what changes only there changes no result."""
-    code = _code(path)
-    try:
-        tree = ast.parse(code, str(path))
-    except SyntaxError:  # more of IPython's syntax, or a mistake that the run will show: take it as it stands
-        return ast.parse(repr(code))
-    for node in ast.walk(tree):
-        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        if isinstance(node, documented) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return tree
-
-
-def _imported(tree: ast.Module, package: str) -> set[str]:
-    """Dotted names in dvdgan_lib that the code imports, anywhere in it."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return {name for name in names if name.split(".")[0] == "dvdgan_lib"}
-
-
-def fingerprint(notebook: str, root: Path = ROOT) -> str:
-    """A hash of a notebook's code and of all of dvdgan_lib that it imports, directly or not.
-
-    Snakemake runs a notebook again when this changes. `experiments.py` is left out: what a notebook depends on there
-    are the settings of its own runs. `batch.py` computes nothing.
-    """
-    waiting, seen = [root / "notebooks" / f"{notebook}.ipynb"], {}
-    if not waiting[0].is_file():
-        raise BatchError(f"The notebook {waiting[0].name} is missing; `make notebooks` makes it from its .py file.")
-    while waiting:
-        path = waiting.pop()
-        tree = _parse(path)
-        seen[path] = ast.dump(tree)
-        package = ".".join(path.relative_to(root).parent.parts)
-        for name in _imported(tree, package):
-            parts = name.split(".")
-            for depth in range(1, len(parts) + 1):
-                base = root.joinpath(*parts[:depth])
-                for file in (base.with_suffix(".py"), base / "__init__.py"):
-                    if file.is_file() and file not in seen and file.name not in ("experiments.py", "batch.py"):
-                        seen[file] = ""
-                        waiting.append(file)
-    joined = "\n".join(f"{path.relative_to(root)} {seen[path]}" for path in sorted(seen))
-    return hashlib.sha256(joined.encode()).hexdigest()[:16]
-
-
 # --- Before: what would stop the batch hours later ---
 
 
@@ -338,92 +261,3 @@ def hold_lock(home: str) -> None:
     file.write(f"{os.getpid()}\n")
     file.flush()
     _held.append(file)
-
-
-# --- What it costs ---
-
-
-@dataclass(frozen=True)
-class Step:
-    """One job of the batch: a rule, what it is for, and what it takes."""
-
-    rule: str
-    target: str  # a run, or an artefact
-    hours: float = 0.0
-    gigabytes: float = 0.0
-
-
-def step(rule: str, target: str, preset: str) -> Step:
-    """The job with its estimated cost on the preset's hardware."""
-    if rule in ("train", "evaluate"):
-        cost = experiments.get(target.partition("-seed")[0], preset).cost
-        if rule == "train":
-            return Step(rule, target, cost.train_hours, cost.gigabytes)
-        return Step(rule, target, cost.evaluate_hours)
-    return Step(rule, target, NOTEBOOK_HOURS[preset] if rule in ("data", "artefact") else 0.0)
-
-
-def serves(work: Step) -> list[str]:
-    """The artefacts that a step is for."""
-    if work.target in ARTEFACTS:
-        return [work.target]
-    readers = {name: {*a.models, *a.evaluations, *a.curves, *a.optional} for name, a in ARTEFACTS.items()}
-    if work.rule == "evaluate":
-        readers = {name: set(artefact.evaluations) for name, artefact in ARTEFACTS.items()}
-    return sorted(name for name, runs in readers.items() if work.target in runs)
-
-
-def pending(summary: str, preset: str) -> list[Step]:
-    """The steps that `snakemake --summary` says are due, cheapest first."""
-    rows = csv.DictReader(io.StringIO(summary), delimiter="\t")
-    steps = set()
-    for row in rows:
-        if row["plan"] == "update pending":
-            path = Path(row["output_file"])
-            target = path.parent.name if row["rule"] in ("train", "evaluate") else path.stem
-            steps.add(step(row["rule"], target, preset))
-    return sorted(steps, key=lambda work: (work.hours, work.rule, work.target))
-
-
-def format_plan(steps: list[Step], preset: str) -> str:
-    """The plan as a table, with totals."""
-    if not steps:
-        return f"Nothing to do: everything of preset {preset} is up to date."
-    lines = [f"{'rule':9} {'of':32} {'hours':>8} {'GB':>7}  for"]
-    for work in steps:
-        readers = ", ".join(serves(work)) if work.target not in ARTEFACTS else ""
-        lines.append(f"{work.rule:9} {work.target:32} {work.hours:8.2f} {work.gigabytes:7.2f}  {readers}".rstrip())
-    hours, gigabytes = sum(work.hours for work in steps), sum(work.gigabytes for work in steps)
-    lines.append(f"{len(steps)} steps{'':33} {hours:10.2f} {gigabytes:7.2f}")
-    hardware = experiments.get(experiments.NAMES[0], preset).cost.hardware
-    return "\n".join([f"What would run, cheapest first (preset {preset}; hours on {hardware}):", *lines])
-
-
-def plan(preset: str, from_scratch: bool, artefacts: Iterable[str] = ()) -> str:
-    """Asks Snakemake what is missing or stale, and puts a price on it."""
-    command = [sys.executable, "-m", "snakemake", "--summary", "--config", f"preset={preset}"]
-    command += [f"from_scratch={int(from_scratch)}", "--", *(artefacts or ["all"])]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BatchError(f"Snakemake could not make a plan:\n{done.stderr.strip()}")
-    return format_plan(pending(done.stdout, preset), preset)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """The commands that the Makefile calls."""
-    parser = argparse.ArgumentParser(description="Asks the batch what it would do, or what would stop it.")
-    parser.add_argument("command", choices=("check", "plan"))
-    parser.add_argument("artefacts", nargs="*", help="only these (default: all)")
-    parser.add_argument("--preset", default="laptop")
-    parser.add_argument("--from-scratch", action="store_true", help="train instead of starting from pretrained/")
-    options = parser.parse_intermixed_args(arguments)
-    try:
-        check(options.preset, options.artefacts, options.from_scratch)
-        if options.command == "plan":
-            print(plan(options.preset, options.from_scratch, options.artefacts))
-    except BatchError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from dvdgan_lib import experiments
-from dvdgan_lib.batch import Step
+from dvdgan_lib.batch_plan import Step
 
 # --- How far it is ---
 

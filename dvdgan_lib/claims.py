@@ -21,7 +21,8 @@ class Claim:
       words: the paper's, shortened where marked.
       section: where.
       numbers: the paper's.
-      rule: how the verdict follows; where nothing judges yet, what would be compared.
+      rule: how the verdict follows, where it ends in one of SHARED_RULES by that; where nothing judges yet, what would be
+        compared.
       judge: gives a Finding, or None where the evidence lacks what it needs.
       runs: experiments that it takes.
     """
@@ -47,12 +48,20 @@ class Claim:
 
 # --- The ledger ---
 
-_RATIO = "reproduced: at least half of the paper's rise (logarithms); direction only: rises; not seen: not all along"
+# Rules that several claims share: said once, below the ledger.
+_RATIO, _SPREAD = "by the paper's rise", "by the spread of seeds"
+SHARED_RULES = {
+    _RATIO: (
+        "reproduced: at least half of it, on a logarithmic scale; direction only: less, but a rise; contradicted: a fall; "
+        "not seen: no change, or not all along."
+    ),
+    _SPREAD: (
+        "reproduced: the difference is more than twice the standard deviation over seeds; direction only: more than once "
+        "it, or more than a tenth where all have one seed; contradicted: the other way round by more than twice it. Two "
+        "seeds alone reproduce and contradict nothing. Of several parts the weakest counts."
+    ),
+}
 _FIRST = paper.TABLE_1["kinetics600_64x64_12f"]
-_SPREAD = (
-    "; by the spread of seeds: reproduced beyond twice it, direction only beyond once (beyond a tenth where no seeds tell), "
-    "contradicted beyond twice the other way, neither by two seeds' spread; of several parts the weakest counts"
-)
 _PHIS = tuple(f"phi_{kind}{seed}" for kind in experiments.PHIS for seed in ("", "-seed1", "-seed2"))
 _KS = tuple(f"{name}{seed}" for name in experiments.FIGURE_6["k"] for seed in ("", "-seed1", "-seed2"))
 _NORMS = ("norm_group", "norm_layer", "norm_instance", "norm_none")
@@ -78,7 +87,7 @@ CLAIMS = (
         '"D_S is essential when phi is not the identity"',
         "3.1",
         "",
-        "FID without D_S above that with both" + _SPREAD,
+        f"FID without D_S above that with both; {_SPREAD}",
         judge=compared_judges.needs_spatial,
         runs=("no_ds", "phi_pool2"),
     ),
@@ -86,7 +95,7 @@ CLAIMS = (
         '"The temporal discriminator D_T must provide G with the learning signal to generate movement"',
         "3.1",
         "",
-        "class accuracy of samples, whose classes differ by motion, lower without D_T" + _SPREAD,
+        f"class accuracy of samples, whose classes differ by motion, lower without D_T; {_SPREAD}",
         judge=compared_judges.motion_from_temporal,
         runs=("no_dt", "phi_pool2"),
     ),
@@ -94,7 +103,7 @@ CLAIMS = (
         '"FID is similar for any choice of phi, while IS declines as downsampling increases"',
         "Figure 6",
         "curves",
-        "largest mean FID at most 1.25 times the smallest; IS with 4x4 pooling below that with none" + _SPREAD,
+        f"largest mean FID at most 1.25 times the smallest; IS with 4x4 pooling below that with none; {_SPREAD}",
         judge=compared_judges.alike_by_phi,
         runs=_PHIS,
     ),
@@ -102,7 +111,7 @@ CLAIMS = (
         '4x4 pooling and half-sized crops "lead to a loss in performance" beside 2x2',
         "3.2, 4.3",
         "curves",
-        "IS with 4x4 pooling and with crops below that with 2x2" + _SPREAD,
+        f"IS with 4x4 pooling and with crops below that with 2x2; {_SPREAD}",
         judge=compared_judges.coarser_is_worse,
         runs=_PHIS,
     ),
@@ -110,7 +119,7 @@ CLAIMS = (
         '"Increasing k improves both with diminishing returns"; "we expect ... k = T to result in the best model"',
         "Figure 6, 4.3",
         "curves",
-        "FID of k = 10 below, IS above k = 1's; reproduced only if k = 1 to 8 gains more FID than 8 to 10" + _SPREAD,
+        f"FID of k = 10 below, IS above k = 1's; reproduced only if k = 1 to 8 gains more FID than 8 to 10; {_SPREAD}",
         judge=compared_judges.more_frames_are_better,
         runs=_KS,
     ),
@@ -132,8 +141,7 @@ CLAIMS = (
         '"Generating longer and larger videos is a more challenging modeling problem, which is conveyed by the metrics"',
         "4.1.1",
         "FID 0.85, 1.16, 2.05 at 12 frames of 64, 128, 256",
-        "reproduced: rises along resolution, by half of the paper's rise (logarithms); direction only: rises; not testable: "
-        "of models with more than twice as many steps as others",
+        f"rises along resolution; {_RATIO}; not testable: of models with more than twice as many steps as others",
         judge=trained_judges.larger_is_harder,
         runs=_TABLE_1[:3],
     ),
@@ -151,7 +159,7 @@ CLAIMS = (
         '"The FVD of this video synthesis model is notably better" than that of prediction',
         "4.2.1",
         "31.1 and 69.15",
-        "on test clips, prediction's over synthesis's; " + _RATIO,
+        f"on test clips, prediction's over synthesis's; {_RATIO}",
         judge=trained_judges.synthesis_beats_prediction,
         runs=("kinetics600_64x64_16f_stride1", "kinetics600_fp_64x64_5to11"),
     ),
@@ -205,7 +213,7 @@ CLAIMS = (
         '"removing the final Batch Normalization in G ... caused a catastrophic failure in learning"',
         "D",
         "",
-        "FID above the reference's, and at least twice" + _SPREAD,
+        f"FID above the reference's, and at least twice; {_SPREAD}",
         judge=compared_judges.final_norm_is_indispensable,
         runs=("no_final_norm", "phi_pool2"),
     ),
@@ -214,7 +222,7 @@ CLAIMS = (
         'models had substantially worse FID scores"',
         "D",
         "IS 110.05 and FID 1.22, against 53.81 and 0.85",
-        "IS above the reference's, FID above it" + _SPREAD,
+        f"IS above the reference's, FID above it; {_SPREAD}",
         judge=compared_judges.block_norms_trade,
         runs=("no_block_norm", "phi_pool2"),
     ),
@@ -223,7 +231,7 @@ CLAIMS = (
         'and no normalization "significantly underperformed"',
         "D",
         "",
-        "FID of group norm below that of the others, not below batch norm's" + _SPREAD,
+        f"FID of group norm below that of the others, not below batch norm's; {_SPREAD}",
         judge=compared_judges.group_norm_is_next,
         runs=(*_NORMS, "phi_pool2"),
     ),
@@ -248,7 +256,7 @@ CLAIMS = (
         'BigGAN-deep "slower with regards to metrics"',
         "D",
         "",
-        "FID after as many steps above the reference's" + _SPREAD,
+        f"FID after as many steps above the reference's; {_SPREAD}",
         judge=compared_judges.deep_is_slower_by_steps,
         runs=("biggan_deep", "phi_pool2"),
     ),

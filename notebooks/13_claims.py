@@ -120,7 +120,8 @@ rows = [
     [claim.words, claim.section, claim.numbers, finding.measured, finding.size, f"**{finding.verdict}**", claim.rule]
     for claim, finding in ledger
 ]
-text = plots.markdown_table(columns, rows)
+shared = "\n".join(f"* *{name}*: {rule}" for name, rule in claims.SHARED_RULES.items())
+text = f"{plots.markdown_table(columns, rows)}\nRules that several claims share:\n\n{shared}\n"
 display(Markdown(text))
 print("; ".join(f"{verdict}: {counts[verdict]}" for verdict in verdicts.VERDICTS if counts[verdict]), f"of {len(ledger)}")
 

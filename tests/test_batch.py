@@ -8,7 +8,7 @@ import jupytext
 import nbformat
 import pytest
 
-from dvdgan_lib import batch, batch_report, experiments
+from dvdgan_lib import batch, batch_plan, batch_report, experiments, staleness
 
 SUMMARY = """output_file\tdate\trule\tlog-file(s)\tstatus\tplan
 runs/laptop/kinetics600_64x64_12f/model.safetensors\t-\ttrain\t-\tmissing\tupdate pending
@@ -27,13 +27,13 @@ def test_artefacts_name_runs_that_exist():
 
 
 def test_plan_is_cheapest_first_with_totals():
-    steps = batch.pending(SUMMARY, "laptop")
+    steps = batch_plan.pending(SUMMARY, "laptop")
     assert [work.rule for work in steps] == ["publish", "artefact", "evaluate", "train"]
     cost = experiments.get("kinetics600_64x64_12f").cost
     assert steps[-1].hours == cost.train_hours
     assert steps[-1].gigabytes == cost.gigabytes
-    lines = batch.format_plan(steps, "laptop").splitlines()
-    hours = cost.train_hours + cost.evaluate_hours + batch.NOTEBOOK_HOURS["laptop"]
+    lines = batch_plan.format_plan(steps, "laptop").splitlines()
+    hours = cost.train_hours + cost.evaluate_hours + batch_plan.NOTEBOOK_HOURS["laptop"]
     assert lines[-1].split() == ["4", "steps", f"{hours:.2f}", f"{cost.gigabytes:.2f}"]
     assert lines[-2].split()[-1] == "truncation"
     assert "claims, figure_01, figure_02, figure_04, figure_10, figure_15, figure_16, memorization, table_1" in lines[-2]
@@ -41,13 +41,13 @@ def test_plan_is_cheapest_first_with_totals():
 
 
 def test_plan_of_nothing():
-    assert batch.format_plan(batch.pending(SUMMARY.replace("update pending", "no update"), "laptop"), "laptop") == (
-        "Nothing to do: everything of preset laptop is up to date."
-    )
+    assert batch_plan.format_plan(
+        batch_plan.pending(SUMMARY.replace("update pending", "no update"), "laptop"), "laptop"
+    ) == ("Nothing to do: everything of preset laptop is up to date.")
 
 
 def test_seeds_are_runs_of_their_own():
-    assert batch.step("train", "k_1-seed2", "laptop") == batch.Step(
+    assert batch_plan.step("train", "k_1-seed2", "laptop") == batch_plan.Step(
         "train", "k_1-seed2", *((cost := experiments.get("k_1").cost).train_hours, cost.gigabytes)
     )
     assert batch.settings("k_1-seed2", "laptop") == batch.settings("k_1", "laptop")
@@ -66,7 +66,7 @@ def test_seeds_are_runs_of_their_own():
 def test_unknown_names_are_answered_with_what_there_is(arguments, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match=r"^[A-Z][^\n]*$") as stopped:
-        batch.main(arguments)
+        batch_plan.main(arguments)
     assert stopped.value.code.startswith(sentence)
 
 
@@ -183,22 +183,22 @@ def test_fingerprint_follows_imports_and_ignores_prose(tmp_path):
         nbformat.write(jupytext.reads(text, fmt="py:percent"), tmp_path / "notebooks/n.ipynb")
 
     def changed(name, text):
-        before, path = batch.fingerprint("n", tmp_path), tmp_path / "dvdgan_lib" / name
+        before, path = staleness.fingerprint("n", tmp_path), tmp_path / "dvdgan_lib" / name
         path.write_text(text)
-        differs = batch.fingerprint("n", tmp_path) != before
+        differs = staleness.fingerprint("n", tmp_path) != before
         path.write_text(files[name])
         return differs
 
     notebook = "# %% [markdown]\n# Prose.\n\n# %%\n# %matplotlib inline\nfrom dvdgan_lib import a\n"
     write(notebook)
-    before = batch.fingerprint("n", tmp_path)
+    before = staleness.fingerprint("n", tmp_path)
     write(notebook.replace("Prose", "Other prose"))
-    assert batch.fingerprint("n", tmp_path) == before
+    assert staleness.fingerprint("n", tmp_path) == before
     write(notebook + "a.f()\n")
-    assert batch.fingerprint("n", tmp_path) != before
+    assert staleness.fingerprint("n", tmp_path) != before
 
     write(notebook + "if a:\n    %time a.f()\n")  # IPython only: no reason to fail
-    assert batch.fingerprint("n", tmp_path) != before
+    assert staleness.fingerprint("n", tmp_path) != before
     write(notebook)
 
     assert not changed("a.py", files["a.py"].replace("Doc", "Other").replace("\n\n", "\n# Why.\n\n"))
@@ -210,7 +210,7 @@ def test_fingerprint_follows_imports_and_ignores_prose(tmp_path):
 
 def test_fingerprint_of_a_missing_notebook(tmp_path):
     with pytest.raises(batch.BatchError, match=r"notebook n\.ipynb is missing; `make notebooks` makes it"):
-        batch.fingerprint("n", tmp_path)
+        staleness.fingerprint("n", tmp_path)
 
 
 def test_one_batch_at_a_time(tmp_path):
@@ -227,9 +227,9 @@ def test_one_batch_at_a_time(tmp_path):
 
 def test_progress_times_a_training_by_its_own_pace(tmp_path):
     home = tmp_path / "laptop"
-    train = batch.Step("train", "kinetics600_64x64_12f", hours=10.0)
-    draw = batch.Step("artefact", "figure_04", hours=0.5)
-    states = [(batch.Step("data", train.target), "done"), (train, "running"), (draw, "waiting")]
+    train = batch_plan.Step("train", "kinetics600_64x64_12f", hours=10.0)
+    draw = batch_plan.Step("artefact", "figure_04", hours=0.5)
+    states = [(batch_plan.Step("data", train.target), "done"), (train, "running"), (draw, "waiting")]
     progress = batch_report.Progress(lambda: states, home)
     folder = home / train.target
     folder.mkdir(parents=True)
