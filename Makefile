@@ -27,7 +27,7 @@ OPTIONS := --preset "$(PRESET)" $(if $(filter 1,$(SCRATCH)),--from-scratch)
 
 help:
 	@echo "make reproduce [PRESET=laptop] [FROM_SCRATCH=1]   all tables and figures (presets: smoke, laptop, colab, paper)"
-	@echo "make table_1, make figure_04, ...                 one of them"
+	@echo "make table_1, figure_04, truncation, claims, ...  one of them"
 	@echo "make plan [PRESET=laptop] [FROM_SCRATCH=1]        what would run, hours and gigabytes, cheapest first"
 	@echo "make test [TESTS=tests/test_batch.py]             the tests"
 	@echo "make test-colab                                   the library's tests and four notebooks on Colab's versions"
@@ -45,6 +45,9 @@ table_%: $(STAMP) FORCE
 	@$(BATCH) check $(OPTIONS) $@ && $(SNAKEMAKE) $@
 
 figure_%: $(STAMP) FORCE
+	@$(BATCH) check $(OPTIONS) $@ && $(SNAKEMAKE) $@
+
+appendix_d claims discriminators memorization prediction truncation: $(STAMP) FORCE
 	@$(BATCH) check $(OPTIONS) $@ && $(SNAKEMAKE) $@
 
 plan: $(STAMP)

@@ -46,6 +46,8 @@ def _seeds(names: Iterable[str], seeds: int) -> tuple[str, ...]:
 
 
 _FIGURE_6 = _seeds((name for names in experiments.FIGURE_6.values() for name in names), experiments.SEEDS)
+# What variants with one seed are compared with is there with three, for Figure 6.
+_, *_REFERENCES_SEEDS = _seeds([experiments.DISCRIMINATORS[0]], experiments.SEEDS)
 _COMPARED = (*_FIGURE_6, *experiments.DISCRIMINATORS[1:], *experiments.APPENDIX_D[1:])
 
 # A run is an experiment's name, with "-seed1" behind it where the seed is not 0 (experiments.seeded_name).
@@ -66,8 +68,8 @@ ARTEFACTS = {
     "truncation": Artefact("07_truncation", models=(_FIRST,)),
     "prediction": Artefact("09_prediction", models=(_BAIR,)),
     "memorization": Artefact("08_ucf101", models=experiments.MEMORIZATION),
-    "discriminators": Artefact("10_ablations", curves=experiments.DISCRIMINATORS),
-    "appendix_d": Artefact("12_appendix_d", curves=experiments.APPENDIX_D),
+    "discriminators": Artefact("10_ablations", curves=(*experiments.DISCRIMINATORS, *_REFERENCES_SEEDS)),
+    "appendix_d": Artefact("12_appendix_d", curves=(*experiments.APPENDIX_D, *_REFERENCES_SEEDS)),
     "claims": Artefact(
         "13_claims",
         models=(_FIRST,),
@@ -195,7 +197,7 @@ def left_out(preset: str, runs: str, from_scratch: bool) -> dict[str, list[str]]
     for name, artefact in ARTEFACTS.items():
         missing = [run for run in read_by(name, preset, runs, False) if not _is_there(run, preset, runs)]
         curves = curve_paths(name, preset, runs, False)
-        if artefact.curves and not artefact.models and len(curves) < 2:  # it compares
+        if artefact.curves and not artefact.models and len({run.partition("-seed")[0] for run in curves}) < 2:  # it compares
             missing.append(next(run for run in artefact.curves if run not in curves))
         if missing:
             lacking[name] = missing

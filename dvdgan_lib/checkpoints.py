@@ -282,7 +282,10 @@ def load_generator(path: epath.PathLike) -> TrainedGenerator:
     if file.is_dir():
         file = file / "model.safetensors"
     if not file.exists():
-        raise CheckpointError(f"There is no trained model at {file}: train it first, or name another file.")
+        raise CheckpointError(
+            f"There is no trained model at {file}: train it first (notebook 03_train), or name another file; preset laptop "
+            "has models in pretrained/."
+        )
     try:
         content = file.read_bytes()  # not by path: the file may be in a bucket
         tensors = tensors_of_safetensors(content)

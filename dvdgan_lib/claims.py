@@ -108,8 +108,9 @@ CLAIMS = (
         runs=_PHIS,
     ),
     Claim(
-        '4x4 pooling and half-sized crops "lead to a loss in performance" beside 2x2',
-        "3.2, 4.3",
+        '"the substantially reduced IS of 4 × 4 downsampling as opposed to 2 × 2, and further [...] taking half-sized crops '
+        '[...] is also notably worse"',
+        "4.3",
         "curves",
         f"IS with 4x4 pooling and with crops below that with 2x2; {_SPREAD}",
         judge=compared_judges.coarser_is_worse,

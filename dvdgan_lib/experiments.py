@@ -301,7 +301,13 @@ def _paper(run: _Run) -> dict[str, Any]:
         "data": DataConfig(run.data, run.stride, clips_per_class=run.clips_per_class),
         "training": TrainingConfig(steps=run.steps, **curve),
         "evaluation": EvaluationConfig(num_clips=50_000, batch_size=256),
-        "cost": Cost("TPU pod of 32 to 512 v3 cores", 48.0, 2.0, 250.0, f"the paper: {run.hours} hours; not run by us"),
+        "cost": Cost(
+            "TPU pod of 32 to 512 replicas (v3 cores, as we read it)",
+            48.0,
+            2.0,
+            250.0,
+            f"the paper: {run.hours} hours; not run by us",
+        ),
     }
 
 

@@ -347,7 +347,9 @@ def measure_statistics(generator: TrainedGenerator, measure: Measure, num_clips:
 # --- Appendix C.1: memorisation ---
 
 
-def measure_memorization(generator: TrainedGenerator, num_samples: int, walks: int, seed: int = 0) -> dict[str, Any]:
+def measure_memorization(
+    generator: TrainedGenerator, num_samples: int = 128, walks: int = 16, seed: int = 0
+) -> dict[str, Any]:
     """How near samples are to the clips that a model was trained on, and how abruptly they change along walks.
 
     Args:

@@ -51,7 +51,8 @@ generator = trained_models.find("kinetics600_64x64_12f", preset, workdir, models
 # %% [markdown]
 # ## 1 Introduction: what a sample is
 #
-# > "our largest models [...] produce video samples of substantially higher complexity and fidelity than previous work"
+# > "large Generative Adversarial Networks trained on the complex Kinetics-600 dataset are able to produce video samples of
+# > substantially higher complexity and fidelity than previous work" (abstract)
 #
 # One draw of latents, one class, one video. These are of the model that this preset has, in the classes it knows.
 
@@ -95,10 +96,10 @@ for name in ("kinetics600_64x64_12f", "kinetics600_128x128_48f"):
 #
 # | in the paper | here |
 # | --- | --- |
-# | 4.1.1, Table 1, Figures 2, 4, 5, 10, 11 | [06_synthesis](06_synthesis.ipynb) |
+# | 4.1.1, E.1, Table 1, Figures 1, 2, 4, 5, 10 to 14 | [06_synthesis](06_synthesis.ipynb) |
 # | 4.1.1, Table 1's right half: truncation | [07_truncation](07_truncation.ipynb) |
-# | 4.1.2, C.1, Table 2, Figure 9 | [08_ucf101](08_ucf101.ipynb) |
-# | 4.2, Table 3: prediction | [09_prediction](09_prediction.ipynb) |
+# | 4.1.2, C.1, Table 2, Figure 9; what is memorised | [08_ucf101](08_ucf101.ipynb) |
+# | 4.2, B.4, Tables 3 and 4: prediction | [09_prediction](09_prediction.ipynb) |
 # | 4.3, Figure 6 | [10_ablations](10_ablations.ipynb) |
 # | E.2, Figures 15 and 16 | [11_interpolation](11_interpolation.ipynb) |
 # | D: what didn't work | [12_appendix_d](12_appendix_d.ipynb) |

@@ -37,7 +37,7 @@ preset = "laptop"  # smoke, laptop, colab, paper: the size of what is computed; 
 seed = 0
 workdir = "runs"  # not used: nothing is trained or kept
 artefacts = "figure_03,figure_07,figure_08"
-figures_dir = "runs/laptop/artefacts"
+figures_dir = ""  # empty: WORKDIR/PRESET/by_hand, apart from what the batch makes
 
 # %%
 import dataclasses
@@ -78,6 +78,7 @@ RUN = "kinetics600_64x64_12f"
 small = experiments.get(RUN, preset if preset == "smoke" else "laptop").model
 full = experiments.get(RUN, "paper").model
 wanted = {name.strip() for name in artefacts.split(",")}
+figures_dir = figures_dir or f"{workdir}/{preset}/by_hand"
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 rng = np.random.default_rng(seed)
 

@@ -37,7 +37,7 @@ preset = "laptop"  # smoke, laptop, colab, paper
 seed = 0
 workdir = "runs"
 artefacts = "table_1,figure_01,figure_02,figure_04,figure_05,figure_10,figure_11,figure_12,figure_13,figure_14"
-figures_dir = "runs/laptop/artefacts"
+figures_dir = ""  # empty: WORKDIR/PRESET/by_hand, apart from what the batch makes
 figure_05_class = "pulse ring"  # chosen, as the paper chose watermelon cutting; drawn where there is none of that name
 models = {}  # experiment: path of its model; those not named are looked for in workdir, then (laptop) in pretrained/
 evaluations = {}  # experiment: path of its record; those not named are looked for beside the models
@@ -53,6 +53,7 @@ from dvdgan_lib.checkpoints import CheckpointError
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
+figures_dir = figures_dir or f"{workdir}/{preset}/by_hand"
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 
 
@@ -237,8 +238,8 @@ if "figure_01" in wanted:
 # > detail from a pen being left on paper. d) A generated camera change and return."
 #
 # The paper's were chosen by eye. Here a rule picks each out of a random batch (`dvdgan_lib/selection.py`), and says how high
-# it scored beside the batch's median. Text needs a reader: a) is the sample with most motion instead. Where the data has
-# nothing of a kind, as the stand-in has no cuts and no zooms, what comes nearest is shown.
+# it scored beside the batch's median. Text needs a reader: a) is the sample with most motion instead. Cuts and zooms are
+# rare in the stand-in (one clip in 25 has either). Where a model makes none, what comes nearest is shown.
 
 # %%
 FIGURE_2_BATCH = 16 if preset == "smoke" else 256
@@ -266,7 +267,8 @@ if "figure_02" in wanted:
         axis.axis("off")
     caption = (
         f"Six frames of the sample with the highest score by each rule, out of a random batch of {FIGURE_2_BATCH}, time to "
-        f"the right. Rules: dvdgan_lib/selection.py. {trained_models.described(generator)}"
+        f"the right; where no sample has what a rule looks for, it picks what comes nearest. Rules: "
+        f"dvdgan_lib/selection.py. {trained_models.described(generator)}"
     )
     figure.suptitle("Figure 2: samples picked by rule", fontsize=12)
     figure.supxlabel(caption, fontsize=8, color="0.3", wrap=True)
@@ -358,9 +360,9 @@ for name in ("figure_10", "figure_11", "figure_12", "figure_13", "figure_14"):
 # ## Paper and ours
 #
 # The paper's models have 128 or 96 times the layer constants as channels, see 512 clips a step for 300,000 steps of 600
-# classes of real video. Ours at the laptop preset has a twentieth of the channels, sees some ten thousand drawn clips, and
-# shows that the parts work together: shapes, colours and motions of the class that was asked for. Run the same notebook
-# with `preset="paper"` on a pod for the paper's own experiment.
+# classes of real video. Ours at the laptop preset have a sixteenth of the channels or fewer. The first row sees some ninety
+# thousand drawn clips, and shows that the parts work together: shapes, colours and motions of the class that was asked for.
+# Run the same notebook with `preset="paper"` on a pod for the paper's own experiment.
 
 # %% [markdown]
 # ## Things to try

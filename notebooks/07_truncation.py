@@ -37,7 +37,7 @@ experiment = "kinetics600_64x64_12f"
 seed = 0
 workdir = "runs"
 artefacts = "truncation"
-figures_dir = "runs/laptop/artefacts"
+figures_dir = ""  # empty: WORKDIR/PRESET/by_hand, apart from what the batch makes
 num_clips = 0  # real clips, and samples at each sigma; 0 takes the preset's number
 sigmas = ""  # "0.1,0.5,1" in place of the grid from 0.1 to 1
 again = False  # measure, even where there is a record of these weights
@@ -51,6 +51,7 @@ from dvdgan_lib import devices, evaluation, metrics, paper, plots, protocols, sa
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
+figures_dir = figures_dir or f"{workdir}/{preset}/by_hand"
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 generator = trained_models.find(experiment, preset, workdir, models)
 folders = trained_models.record_folders(generator, workdir)
@@ -70,7 +71,7 @@ if record is None:
 # ## What it is
 #
 # > "We expect G to produce samples of higher quality from latents near the mean of the distribution (zero). This is the idea
-# > behind the Truncation Trick (Brock et al., 2019). Like BigGAN, we find that DVD-GAN is amenable to truncation." (C)
+# > behind the Truncation Trick (Brock et al., 2019). Like BigGAN, we find that DVD-GAN is amenable to truncation." (E.2)
 #
 # > "We further measure each model along a truncation curve, which we carry out by calculating FID and IS statistics while
 # > varying the standard deviation of the latent vectors between 0 and 1." (4.1.1)
@@ -107,7 +108,8 @@ if "truncation" in wanted:
     # Records from before there was a choice of networks don't name theirs.
     network, of_paper = record.get("network", "I3D-K400"), record.get("network") == evaluation.PAPERS_NETWORK
     kind = "" if of_paper else ", stand-in"
-    curve.set(xlabel="standard deviation of the latents", ylabel=f"FID{kind} (lower is better)")
+    curve.set_xlabel("standard deviation of the latents")
+    curve.set_ylabel(f"FID{kind} (lower is better)", color="C0")
     twin = curve.twinx()
     twin.plot(sigma, scores, marker="s", color="C1")
     twin.set_ylabel(f"IS{kind} (higher is better)", color="C1")
@@ -117,6 +119,7 @@ if "truncation" in wanted:
     best = sigma.index(record["best"])
     against.plot(fids[best], scores[best], marker="*", markersize=14, color="C3", label="best IS: Table 1's choice")
     against.set(xlabel=f"FID{kind}", ylabel=f"IS{kind}")
+    against.margins(0.12)
     against.legend()
     axes = lower.subplots()
     image = plots.grid(plots.enlarge(videos[:, middle], scale), columns=16)
@@ -135,6 +138,7 @@ if "truncation" in wanted:
         f"Kinetics-600: FID / IS {row.fid} / {row.inception_score} at sigma 1, {row.fid_truncated} / "
         f"{row.inception_score_truncated} at the best IS. {trained_models.described(generator)}"
     )
+    figure.suptitle("Truncation: FID and Inception Score")
     figure.supxlabel(caption, fontsize=8, color="0.3", wrap=True)
     plt.show()
     plots.show_videos(videos, columns=16, scale=scale)

@@ -36,7 +36,7 @@ preset = "laptop"  # smoke, laptop, colab, paper
 seed = 0
 workdir = "runs"
 artefacts = "table_2,figure_09,memorization"
-figures_dir = "runs/laptop/artefacts"
+figures_dir = ""  # empty: WORKDIR/PRESET/by_hand, apart from what the batch makes
 columns = 10  # videos in a walk of Figure 9, both ends among them
 models = {}  # experiment: path of its model; those not named are looked for in workdir, then (laptop) in pretrained/
 
@@ -62,6 +62,7 @@ from dvdgan_lib.metrics.memorization import abruptness, nearest_neighbours, pixe
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
+figures_dir = figures_dir or f"{workdir}/{preset}/by_hand"
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 
 
@@ -149,12 +150,13 @@ if "figure_09" in wanted:
     scale = max(1, 96 // generator.experiment.model.resolution)
     frames = np.concatenate([videos[:, 0] for videos, _ in walks])
     caption = (
-        "First frames along a straight line between two latents, a class a row. Largest step over mean step, from the top: "
-        f"{', '.join(f'{jump:.1f}' for jump in jumps)} (all alike 1, one jump {columns - 1}). "
+        "First frames along a straight line between two latents, a walk a row, its class beside it. Largest step over mean "
+        f"step, from the top: {', '.join(f'{jump:.1f}' for jump in jumps)} (all alike 1, one jump {columns - 1}). "
         f"{trained_models.described(generator)}"
     )
     image = plots.grid(plots.enlarge(frames, scale), columns=columns)
-    figure = plots.picture(image, "Figure 9: interpolations on UCF-101", caption, [classes[label] for _, label in walks])
+    where = "UCF-101" if generator.experiment.data.name == "ucf101" else "a stand-in for UCF-101"
+    figure = plots.picture(image, f"Figure 9: interpolations on {where}", caption, [classes[label] for _, label in walks])
     plt.show()
     videos = np.concatenate([videos for videos, _ in walks])
     plots.show_videos(videos, columns=columns, scale=scale)
@@ -174,11 +176,11 @@ if "figure_09" in wanted:
 
 # %%
 if "memorization" in wanted:
-    count, walks = (16, 3) if preset == "smoke" else (128, 16)
+    few = {"num_samples": 16, "walks": 3} if preset == "smoke" else {}
     generators = [generator_of(name) for name in experiments.MEMORIZATION]
     found, pictures = [], []
     for generator in generators:
-        found.append(protocols.measure_memorization(generator, count, walks, seed))
+        found.append(protocols.measure_memorization(generator, seed=seed, **few))
         train = training.load_source(generator.experiment)
         seen = data.first_clips(train, min(len(train), 512))[0]
         videos = sampling.sample(generator, 8, seed=seed)
@@ -192,7 +194,7 @@ if "memorization" in wanted:
         panel.set_xlabel("trained on")
         panel.grid(alpha=0.25, axis="y")
     axes[0].set(ylabel="nearest trained-on over nearest unseen clip", title="Distances of samples, in pixels")
-    axes[1].set(ylabel="largest step over mean step", title=f"Walks of 9 videos ({walks} each)")
+    axes[1].set(ylabel="largest step over mean step", title=f"Walks of 9 videos ({len(found[0]['abruptness'])} each)")
     scale = max(1, 64 // generators[0].experiment.model.resolution)
     image = plots.grid(plots.enlarge(np.concatenate(pictures), scale), columns=8)
     axes[2].imshow(image, interpolation="nearest")
@@ -202,6 +204,7 @@ if "memorization" in wanted:
     axes[2].set_title("First frames, and those of the nearest clip trained on")
     steps = ", ".join(f"{generator.card['steps']:,}" for generator in generators)
     m = generators[0].experiment.model
+    count = len(found[0]["ratios"])
     caption = (
         f"Memorisation against the number of training clips. {m.num_frames} frames of {m.resolution}x{m.resolution}, preset "
         f"{preset}; {steps} steps; {generators[-1].card['data']}. {count} samples each, one model each, no spread."

@@ -13,8 +13,9 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/dvdgan-replication/blob/main/notebooks/09_prediction.ipynb)
 #
-# Sections 3.3 and 4.2. What DVD-GAN-FP makes of given frames, beside what happened and beside the simplest prediction. From
-# the record beside a model this takes a minute on a CPU; measuring anew, a quarter of an hour with the laptop preset.
+# Section 4.2 and appendix B.4. What DVD-GAN-FP makes of given frames, beside what happened and beside the simplest
+# prediction. From the record beside a model this takes a minute on a CPU; measuring anew, a quarter of an hour with the
+# laptop preset.
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
@@ -36,7 +37,7 @@ preset = "laptop"  # smoke, laptop, colab, paper
 seed = 0
 workdir = "runs"
 artefacts = "table_3,prediction,table_4"
-figures_dir = "runs/laptop/artefacts"
+figures_dir = ""  # empty: WORKDIR/PRESET/by_hand, apart from what the batch makes
 num_clips = 0  # real clips, and predictions; 0 takes the protocol's 256, or the preset's number where that is smaller
 again = False  # measure, even where there is a record of these weights
 models = {}  # experiment: path of its model; those not named are looked for in workdir, then (laptop) in pretrained/
@@ -52,6 +53,7 @@ from dvdgan_lib.checkpoints import CheckpointError
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
+figures_dir = figures_dir or f"{workdir}/{preset}/by_hand"
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 MODELS = {
     "table_3": ["bair_fp_64x64_1to15"],
@@ -97,7 +99,7 @@ def record_of(name, kind, measure):
 # a sample: other latents give another future for the same frame.
 
 # %%
-NUM_SHOWN, DRAWS = 4, 3
+NUM_SHOWN, NUM_DRAWN, DRAWS = 4, 2, 3  # clips in the video, in the picture, and predictions of each
 if "prediction" in wanted:
     generator = generators["bair_fp_64x64_1to15"]
     experiment, m = generator.experiment, generator.experiment.model
@@ -114,7 +116,8 @@ if "prediction" in wanted:
     scale = max(1, 64 // m.resolution)
     what_it_is = trained_models.described(generator)
     shown = np.linspace(0, m.clip_frames - 1, min(8, m.clip_frames)).round().astype(int)
-    strips = np.concatenate([np.concatenate([real[i : i + 1], predicted[i]]) for i in range(num_shown)])
+    drawn = min(NUM_DRAWN, num_shown)
+    strips = np.concatenate([np.concatenate([real[i : i + 1], predicted[i]]) for i in range(drawn)])
     figure = plt.figure(figsize=(13, 7.4), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[3, 2])
     axes = left.subplots()
@@ -123,7 +126,7 @@ if "prediction" in wanted:
     axes.imshow(image, interpolation="nearest")
     axes.set_xticks((np.arange(len(shown)) + 0.5) * image.shape[1] / len(shown), [str(t) for t in shown], fontsize=8)
     axes.set_xlabel("frame")
-    names = ["what happened", *(f"prediction {i + 1}" for i in range(DRAWS))] * num_shown
+    names = ["what happened", *(f"prediction {i + 1}" for i in range(DRAWS))] * drawn
     axes.set_yticks((np.arange(len(names)) + 0.5) * image.shape[0] / len(names), names, fontsize=8)
     axes.tick_params(length=0)
     axes.set_frame_on(False)
@@ -164,7 +167,8 @@ if "table_3" in wanted:
     names = {"samples": "ours: DVD-GAN-FP", "copy_last_frame": baselines.BASELINES["copy_last_frame"].words}
     names["untrained"] = baselines.BASELINES["untrained"].words
     size = f"{m.clip_frames} x {m.resolution}x{m.resolution}"
-    rows = [[f"paper: {name}", "BAIR, 16 x 64x64", f"{fvd}", "", ""] for name, fvd in paper.TABLE_3.items()]
+    said = lambda fvd, spread: f"{fvd} +- {spread}" if spread else f"{fvd}"  # noqa: E731
+    rows = [[f"paper: {name}", "BAIR, 16 x 64x64", said(*fvd), "", ""] for name, fvd in paper.TABLE_3.items()]
     for name, result in results.items():
         fvd, psnr = result["fvd"]["value"], result["psnr"]
         rows.append([names[name], f"{experiment.data.name}, {size}", "", f"{fvd:.1f}", f"{psnr[0]:.1f} / {psnr[-1]:.1f}"])

@@ -36,7 +36,7 @@ preset = "laptop"  # smoke, laptop, colab, paper
 seed = 0  # the first; each configuration is trained with up to three
 workdir = "runs"
 artefacts = "figure_06,discriminators"
-figures_dir = "runs/laptop/artefacts"
+figures_dir = ""  # empty: WORKDIR/PRESET/by_hand, apart from what the batch makes
 curves = {}  # run: path of its curve; without any, workdir's runs, then (laptop) those in pretrained/
 
 # %%
@@ -47,6 +47,7 @@ from dvdgan_lib import devices, experiments, plots
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
+figures_dir = figures_dir or f"{workdir}/{preset}/by_hand"
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 compared = dict.fromkeys([*experiments.FIGURE_6["phi"], *experiments.FIGURE_6["k"], *experiments.DISCRIMINATORS])
 found = curves_lib.find(list(compared), preset, workdir, curves)

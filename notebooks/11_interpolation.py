@@ -37,7 +37,7 @@ experiment = "kinetics600_64x64_12f"
 seed = 0
 workdir = "runs"
 artefacts = "figure_15,figure_16"
-figures_dir = "runs/laptop/artefacts"
+figures_dir = ""  # empty: WORKDIR/PRESET/by_hand, apart from what the batch makes
 columns = 9  # videos in a walk, both ends among them
 walks = 32  # walks that smoothness is measured on
 models = {}  # experiment: path of its model; those not named are looked for in workdir, then (laptop) in pretrained/
@@ -51,6 +51,7 @@ from dvdgan_lib.metrics.memorization import abruptness, pixels
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
+figures_dir = figures_dir or f"{workdir}/{preset}/by_hand"
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 generator = trained_models.find(experiment, preset, workdir, models)
 model = generator.experiment.model

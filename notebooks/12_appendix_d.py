@@ -34,10 +34,10 @@ sys.path.insert(0, os.getcwd())
 
 # %% tags=["parameters"]
 preset = "laptop"  # smoke, laptop, colab, paper
-seed = 0  # the first; the reference is trained with up to three
+seed = 0  # the first; the reference is trained with three, its variants with one
 workdir = "runs"
 artefacts = "appendix_d"
-figures_dir = "runs/laptop/artefacts"
+figures_dir = ""  # empty: WORKDIR/PRESET/by_hand, apart from what the batch makes
 curves = {}  # run: path of its curve; without any, workdir's runs, then (laptop) those in pretrained/
 
 # %%
@@ -48,6 +48,7 @@ from dvdgan_lib import devices, experiments, plots
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
+figures_dir = figures_dir or f"{workdir}/{preset}/by_hand"
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 found = curves_lib.find(experiments.APPENDIX_D, preset, workdir, curves)
 print({name: len(group) for name, group in found.items()})
@@ -89,7 +90,7 @@ if "appendix_d" in wanted:
             plots.training_curves(panel, curves_lib.of_groups(found, labels, measure), curves_lib.WORDS[measure])
             panel.set_title(title)
         plots.log_scale(row[0])
-        row[0].legend(fontsize=8)
+        row[len(measures) - 1].legend(fontsize=8, loc="upper left")
     caption = (
         "Appendix D: G with other norms (top), and without some of its parts or with other blocks (bottom). "
         f"{curves_lib.described(found, list(NORMS | PARTS))} No number here is comparable with the paper's."

@@ -37,7 +37,7 @@ preset = "laptop"  # smoke, laptop, colab, paper
 seed = 0
 workdir = "runs"
 artefacts = "claims"
-figures_dir = "runs/laptop/artefacts"
+figures_dir = ""  # empty: WORKDIR/PRESET/by_hand, apart from what the batch makes
 models = {}  # experiment: path of its model; those not named are looked for in workdir, then (laptop) in pretrained/
 evaluations = {}  # experiment: path of its record; those not named are looked for beside the models
 curves = {}  # run: path of its curve; without any, workdir's runs, then (laptop) those in pretrained/
@@ -67,6 +67,7 @@ from dvdgan_lib.checkpoints import CheckpointError
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
+figures_dir = figures_dir or f"{workdir}/{preset}/by_hand"
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 generator = trained_models.find("kinetics600_64x64_12f", preset, workdir, models)
 compared = [*experiments.FIGURE_6["phi"], *experiments.FIGURE_6["k"], *experiments.DISCRIMINATORS, *experiments.APPENDIX_D]
@@ -74,7 +75,8 @@ measured_curves = curves_lib.find(list(dict.fromkeys(compared)), preset, workdir
 memorization = []
 try:
     sweep = [trained_models.find(name, preset, workdir, models) for name in experiments.MEMORIZATION]
-    memorization = [protocols.measure_memorization(g, 16 if preset == "smoke" else 64, 8, seed) for g in sweep]
+    few = {"num_samples": 16, "walks": 3} if preset == "smoke" else {}
+    memorization = [protocols.measure_memorization(g, seed=seed, **few) for g in sweep]
 except CheckpointError as error:
     print(f"No sweep of the number of training clips: {error}")
 statistics = {}
@@ -110,8 +112,9 @@ ledger = claims.ledger(evidence, preset)
 # ## The ledger
 #
 # *Reproduced*: what the paper says was seen, at about its size. *Direction only*: it was seen, smaller than in the paper.
-# *Not seen*: neither it nor its contrary. *Contradicted*: the contrary was seen. *Not measured yet*: what it would take is
-# said. Its rule stands beside each. A verdict is about the stated size, no more: stand-ins are small and drawn.
+# *Not seen*: neither it nor its contrary. *Contradicted*: the contrary was seen. *Not testable here*: it takes data, weights
+# or models that are not here, or ours are too unlike to be compared. *Not measured yet*: what it would take is said. Its
+# rule stands beside each. A verdict is about the stated size, no more: stand-ins are small and drawn.
 
 # %%
 counts = collections.Counter(finding.verdict for _, finding in ledger)
@@ -183,5 +186,6 @@ if "claims" in wanted:
 #
 # ## Things to try
 #
-# * Which verdict would change with another rule? They are functions of a few lines in `dvdgan_lib/claims.py`.
-# * Train one of the missing runs (`03_train`) and write the judge that its claim lacks.
+# * Which verdict would change with another rule? They are functions of a few lines in `verdicts.py`, `exact_judges.py`,
+#   `compared_judges.py` and `trained_judges.py` of `dvdgan_lib/`.
+# * Train a compared run with another seed (`03_train`): which verdict changes?
