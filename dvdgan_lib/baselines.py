@@ -7,7 +7,7 @@ can expect to do better than held-out clips, and a metric of motion must tell sh
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -148,6 +148,20 @@ BASELINES = {
     "copy_last_frame": Baseline("the last given frame all the time", _last_frame_copied),
     "untrained": Baseline("untrained generator", lambda experiment, num: sampled(untrained(experiment), num, 0)),
 }
+
+
+def available(experiment: Experiment, names: Sequence[str] = ()) -> int:
+    """How many clips there are at most for samples and these baselines, each beside as many real training clips.
+
+    Samples are without number, but predictions go on from test clips.
+    """
+    limits = [train := len(load_source(experiment, "train"))]
+    from_test = set(names) - {"other_half", "untrained"}
+    if from_test or experiment.model.conditioning_frames:
+        limits.append(len(load_source(experiment, "test")))
+    if "other_half" in names:
+        limits.append(train // 2)
+    return min(limits)
 
 
 def check_names(names: list[str] | tuple[str, ...], experiment: Experiment) -> None:

@@ -1,7 +1,8 @@
 """The generator of a run under way: its averaged weights, its sample sheets, its FID on a schedule and the best one kept.
 
 The paper's Table 1 is taken at the best FID. Here FID is measured every `training.evaluate_every` steps on few clips, which
-is enough to compare steps of one run and no more: the record says so, and the model in best/ is measured again for it.
+is enough to compare steps of one run and no more: the record says so. With `training.export` "best" the model in best/ is
+what the run ends in, and it is measured anew for the table.
 
 With many hosts all processes sample together; process 0 alone measures and writes.
 """
@@ -167,6 +168,15 @@ class BestModel:
                     self.folder / "best.json", json.dumps({"step": step, "fid": value, "of": text, "note": few})
                 )
         return {f"{name}_of_few_clips": number for name, number in values.items()}
+
+    def copy_to(self, path: epath.Path) -> bool:
+        """Copies the best model and its card to PATH.safetensors and PATH.json; False where nothing was measured."""
+        own = self.folder / "model.safetensors"
+        if not own.exists():
+            return False
+        for suffix in (".json", ".safetensors"):
+            write_atomically(path.with_suffix(suffix), own.with_suffix(suffix).read_bytes())
+        return True
 
     def close(self) -> None:
         """Ends what the checkpoints have under way."""

@@ -95,7 +95,8 @@ CLAIMS = (
         '"The temporal discriminator D_T must provide G with the learning signal to generate movement"',
         "3.1",
         "",
-        f"class accuracy of samples, whose classes differ by motion, lower without D_T; {_SPREAD}",
+        "class accuracy of samples, whose classes differ by motion (motion itself, where no classifier tells), lower "
+        f"without D_T; {_SPREAD}",
         judge=compared_judges.motion_from_temporal,
         runs=("no_dt", "phi_pool2"),
     ),
@@ -128,14 +129,14 @@ CLAIMS = (
         "With truncation the Inception Score rises",
         "Table 1, E.2",
         f"{_FIRST.inception_score} to {_FIRST.inception_score_truncated}",
-        _RATIO,
+        f"from sigma 1 to the best Inception Score; {_RATIO}",
         trained_judges.truncation_raises_score,
     ),
     Claim(
         "With truncation FID rises too",
         "Table 1",
         f"{_FIRST.fid} to {_FIRST.fid_truncated}",
-        _RATIO,
+        f"from sigma 1 to the best Inception Score; {_RATIO}",
         trained_judges.truncation_costs_fid,
     ),
     Claim(
@@ -160,7 +161,7 @@ CLAIMS = (
         '"The FVD of this video synthesis model is notably better" than that of prediction',
         "4.2.1",
         "31.1 and 69.15",
-        f"on test clips, prediction's over synthesis's; {_RATIO}",
+        f"on test clips, prediction's over synthesis's; {_RATIO}; not testable: other data, or more than twice the steps",
         judge=trained_judges.synthesis_beats_prediction,
         runs=("kinetics600_64x64_16f_stride1", "kinetics600_fp_64x64_5to11"),
     ),
@@ -192,7 +193,8 @@ CLAIMS = (
         "C.1, Figure 9",
         "",
         "a sweep of the number of training clips: with one a class, samples at most half as far from what was trained on, "
-        "and walks half as abrupt again, as with all; direction only: by a tenth; of both the weaker counts",
+        "and walks half as abrupt again, as with the most among models of about as many steps; direction only: by a tenth; "
+        "of both the weaker counts",
         judge=trained_judges.few_clips_are_memorised,
         runs=experiments.MEMORIZATION,
     ),

@@ -77,9 +77,9 @@ def measure(
 
 
 def by_number(real: metrics.I3DFeatures, fake: metrics.I3DFeatures, smallest: int = 64) -> list[dict[str, float]]:
-    """FVD and KVD from the first 64, 128, 256 ... clips of both sides: how far a small number of clips misleads.
+    """FVD and KVD from 64, 128, 256 ... clips of both sides: how far a small number of clips misleads.
 
-    With each, the deviation of FVD over as many disjoint subsets of that size as there are (0 where there is one): the
+    Means over as many disjoint subsets of that size as there are, with FVD's deviation over them (0 where there is one): the
     spread to expect of it.
     """
     curve, n = [], smallest
@@ -87,7 +87,7 @@ def by_number(real: metrics.I3DFeatures, fake: metrics.I3DFeatures, smallest: in
         parts = min(len(real), len(fake)) // n
         subsets = [slice(i * n, (i + 1) * n) for i in range(parts)]  # clips have their classes in turn: blocks stay balanced
         values = [float(metrics.frechet_video_distance(real[part], fake[part])) for part in subsets]
-        kernel = metrics.kernel_video_distance(real[subsets[0]], fake[subsets[0]])
+        kernel = np.mean([float(metrics.kernel_video_distance(real[part], fake[part])) for part in subsets])
         deviation = float(np.std(values, ddof=1)) if parts > 1 else 0.0
         curve.append({"num": n, "fvd": float(np.mean(values)), "fvd_deviation": deviation, "kvd": float(kernel)})
         n *= 2
@@ -207,7 +207,8 @@ def evaluate(
       generator: from `checkpoints.load_generator`.
       cache: a folder for I3D features, keyed by what they were computed of.
       seed: of the samples; classes are drawn uniformly.
-      num_clips: N; None takes the experiment's.
+      num_clips: N; None takes the experiment's. Fewer where the data set, or the split of a baseline, has fewer: the record
+        has how many.
       baselines: which of `baselines.BASELINES` to measure too, each another N clips.
       port_clips: on so many of the clips also FVD as other implementations compute it; 0 for none.
       classifier: of the stand-in, for the class accuracy and an Inception Score that mean something there
@@ -220,8 +221,8 @@ def evaluate(
     """
     experiment = generator.experiment
     anchors.check_names(baselines, experiment)
-    n = num_clips or experiment.evaluation.num_clips
     source = load_source(experiment, "train")
+    n = min(num_clips or experiment.evaluation.num_clips, anchors.available(experiment, baselines))
     whole = papers_reference(experiment, cache)
     reference = anchors.real_clips(experiment, "train")
     seen, real_labels, _ = see(reference, n, cache, "real-train")

@@ -22,6 +22,7 @@ ATTENTIONS = ("none", "separable", "full")
 SHUFFLINGS = ("independent", "disjoint")
 COMPUTE_DTYPES = ("float32", "bfloat16")
 SHARDINGS = ("replicated", "sharded")
+EXPORTS = ("last", "best")
 EVALUATE_BY = ("I3D", "stand-in classifier")
 
 # Appendix B.2 prints the widths for 64 and 128; 256 and the small sizes continue them (paper.ASSUMPTIONS "widths").
@@ -111,6 +112,7 @@ class TrainingConfig:
     evaluate_every: int = 0  # steps between measurements of FID, the best of which is kept (`best_model`); 0 is never
     evaluate_by: str = "I3D"  # EVALUATE_BY: whose features and probabilities
     evaluate_clips: int = 256  # how many clips that is of: few, so only for comparing steps of one run
+    export: str = "last"  # EXPORTS: which step's model a run ends in: the last's, or that with the best FID, as in Table 1
     compute_dtype: str = "float32"  # COMPUTE_DTYPES: of features in G and D; weights, their updates and losses stay float32
     accumulation: int = 1  # parts of a batch that pass one after another; batch norm has each part's own statistics
     sharding: str = "replicated"  # SHARDINGS: weights, optimizer and EMA whole on every device, or split over all (FSDP)
@@ -295,11 +297,13 @@ def _paper(run: _Run) -> dict[str, Any]:
         num_classes=_NUM_CLASSES[run.data],
         ch=128 if run.resolution == 64 else 96,
     )
-    curve = {"evaluate_every": 5_000, "evaluate_clips": 2048} if run.compared else {}
+    measured = {"evaluate_every": 5_000, "evaluate_clips": 2048} if run.compared or run.section == "Table 1" else {}
+    if run.section == "Table 1":  # "the scores of the model taken at the point in training when the best FID was attained"
+        measured["export"] = "best"
     return {
         "model": dataclasses.replace(model, **run.model),
         "data": DataConfig(run.data, run.stride, clips_per_class=run.clips_per_class),
-        "training": TrainingConfig(steps=run.steps, **curve),
+        "training": TrainingConfig(steps=run.steps, **measured),
         "evaluation": EvaluationConfig(num_clips=50_000, batch_size=256),
         "cost": Cost(
             "TPU pod of 32 to 512 replicas (v3 cores, as we read it)",
@@ -325,6 +329,8 @@ def _colab(run: _Run) -> dict[str, Any]:
             ema_decay=0.999,
             ema_start=2_000,
             compute_dtype="bfloat16",
+            evaluate_every=paper["training"].evaluate_every if run.compared else 0,
+            export="last",
         ),
         "evaluation": EvaluationConfig(num_clips=2048, batch_size=64),
         "cost": Cost("one TPU chip (v5e-1; 3.4 h on v6e-1, by the TPU's compiler)", 5.5, 0.2, 10.0),
@@ -437,6 +443,7 @@ def check(experiment: Experiment) -> Experiment:
         ("compute_dtype", experiment.training.compute_dtype, COMPUTE_DTYPES),
         ("sharding", experiment.training.sharding, SHARDINGS),
         ("evaluate_by", experiment.training.evaluate_by, EVALUATE_BY),
+        ("export", experiment.training.export, EXPORTS),
     ):
         if chosen not in there:
             raise UnknownExperimentError(f"{what} = {chosen!r} does not exist; there are {', '.join(there)}.")
@@ -458,6 +465,8 @@ def check(experiment: Experiment) -> Experiment:
     if experiment.training.steps < 1 or experiment.training.batch_size < 1:
         raise UnknownExperimentError("An experiment needs at least one step and one clip a batch.")
     t = experiment.training
+    if t.export == "best" and not t.evaluate_every:
+        raise UnknownExperimentError("The best model is the one with the best FID: measure it, with evaluate_every above 0.")
     if t.accumulation < 1 or t.batch_size % t.accumulation:
         raise UnknownExperimentError(
             f"A batch of {t.batch_size} clips can't pass in {t.accumulation} equal parts: accumulation must divide it."

@@ -225,6 +225,7 @@ class Votes:
     def __init__(self):
         """To be made by all processes at the same time."""
         self._pending: jax.Array | None = None
+        self._dropping = False
         if jax.process_count() == 1:
             return
         first = {d.process_index: d for d in sorted(jax.devices(), key=lambda d: -d.id)}
@@ -232,10 +233,17 @@ class Votes:
         self._split = NamedSharding(mesh, PartitionSpec("process"))
         self._largest = jax.jit(lambda votes: votes.max(), out_shardings=NamedSharding(mesh, PartitionSpec()))
 
+    def drop_saves(self) -> None:
+        """To be called where a checkpoint was saved: a 1 that is still under way was cast for that one."""
+        self._dropping = True
+
     def cast(self, vote: int) -> int:
         """The result of the vote before, or with one process `vote` itself."""
         if jax.process_count() == 1:
             return vote
         before = 0 if self._pending is None else int(self._pending)
+        if self._dropping and before == 1:
+            before = 0
+        self._dropping = False
         self._pending = self._largest(jax.make_array_from_process_local_data(self._split, np.array([vote], np.int32)))
         return before

@@ -247,6 +247,13 @@ ASSUMPTIONS = (
         "the made ones only",
     ),
     Assumption(
+        "number of clips of Table 4",
+        "not said (4.2.1); 256 for BAIR, the whole of its test split (4.2.2)",
+        "256 of each split (`num_clips` of notebook 09 to choose)",
+        "one protocol for both tables of prediction",
+        "as many as for Table 1: FVD is biased upwards by few",
+    ),
+    Assumption(
         "given and real clips of Table 4",
         "not said (4.2.1)",
         "given frames of the real clips themselves; drawn apart and with replacement as an option",

@@ -14,7 +14,7 @@ import numpy as np
 from etils import epath
 
 from dvdgan_lib import data, metrics
-from dvdgan_lib.baselines import continue_last_frame, real_clips, sampled, untrained
+from dvdgan_lib.baselines import available, continue_last_frame, real_clips, sampled, untrained
 from dvdgan_lib.best_model import Measure
 from dvdgan_lib.checkpoints import TrainedGenerator
 from dvdgan_lib.evaluation import PAPERS_NETWORK, described, measured_on, papers_reference, see
@@ -98,7 +98,7 @@ def evaluate_truncation(
       generator: the model.
       cache: a folder for features.
       classifier: of the stand-in, for an Inception Score that means something there; None takes I3D's.
-      num_clips: real clips, and samples at each sigma; None takes the experiment's.
+      num_clips: real clips, and samples at each sigma; None takes the experiment's. Fewer where the data set has fewer.
       sigmas: of the latents.
       seed: of the latents and classes.
 
@@ -106,7 +106,7 @@ def evaluate_truncation(
       The record. "network" is I3D-K400, or the paper's with all training clips as the real ones where that can be
       (`evaluation.papers_reference`).
     """
-    n = num_clips or generator.experiment.evaluation.num_clips
+    n = min(num_clips or generator.experiment.evaluation.num_clips, available(generator.experiment))
     source = load_source(generator.experiment)
     score = None if classifier is None else functools.partial(metrics.stand_in_inception_score, classifier=classifier)
     if real := papers_reference(generator.experiment, cache):
@@ -354,19 +354,22 @@ def measure_memorization(
 
     Args:
       generator: of a model that predicts from no frames.
-      num_samples: samples; at most 512 clips it was trained on and as many test clips are compared with.
+      num_samples: samples. They are compared with all clips of a run with `clips_per_class` and as many test clips, else
+        with 512 of either.
       walks: between two latents of a class, of 9 videos each.
       seed: of latents and classes.
 
     Returns:
-      "clips" (how many it was trained on, in words), "ratios" (`metrics.memorization.distance_ratios` in pixels, a sample
-      each) and "abruptness" (a walk each).
+      "clips" (how many it was trained on, in words), "steps" (of its training), "ratios"
+      (`metrics.memorization.distance_ratios` in pixels, a sample each) and "abruptness" (a walk each).
     """
     train, test = (load_source(generator.experiment, split) for split in ("train", "test"))
-    seen, unseen = (memorization.pixels(data.first_clips(source, min(len(source), 512))[0]) for source in (train, test))
+    most = len(train) if generator.experiment.data.clips_per_class else 512
+    seen, unseen = (memorization.pixels(data.first_clips(source, min(len(source), most))[0]) for source in (train, test))
     samples = memorization.pixels(sample(generator, num_samples, seed=seed))
     paths = [walk_in_latents(generator, 9, np.random.default_rng((seed, i)))[0] for i in range(walks)]
     return {
+        "steps": generator.card["steps"],
         "clips": f"{len(train):,} clips" if generator.experiment.data.clips_per_class else "all clips",
         "ratios": memorization.distance_ratios(samples, seen, unseen, seed).tolist(),
         "abruptness": [memorization.abruptness(memorization.pixels(path)) for path in paths],

@@ -31,7 +31,7 @@ def check_configuration(folder: epath.Path, experiment: Experiment, seed: int, r
     """
     file = folder / "experiment.json"
     # These don't change what a step computes.
-    free = ("steps", "checkpoint_minutes", "sample_every", "log_every", "evaluate_every", "evaluate_clips")
+    free = ("steps", "checkpoint_minutes", "sample_every", "log_every", "evaluate_every", "evaluate_clips", "export")
     now = dataclasses.asdict(experiment)
     commit, dirty = git_commit()
     commits = [commit + ("-dirty" if dirty else "")]

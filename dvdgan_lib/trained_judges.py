@@ -22,6 +22,7 @@ from dvdgan_lib.verdicts import (
     Finding,
     by_curve,
     by_ratio,
+    for_as_many_steps,
     weakest,
 )
 
@@ -35,10 +36,13 @@ def _truncation(evidence: Evidence, key: str, papers_ratio: float) -> Finding | 
     points = sorted(record["points"], key=lambda point: -point["sigma"])
     values = [point[key]["value"] for point in points]
     curve = ", ".join(f"{v:.2f}" for v in values)
+    # The paper's is at the best Inception Score: what lies beyond it no claim is about.
+    best = next(i for i, point in enumerate(points) if point["sigma"] == record["best"])
     name = points[0][key]["text"].split(" = ")[0]
     sigmas = ", ".join(f"{point['sigma']:g}" for point in points)
     size = f"{record['preset']}, {record['num_clips']} clips a point, one model: no spread"
-    return Finding(f"{name} at sigma {sigmas}: {curve}", size, by_curve(values, papers_ratio))
+    verdict = by_curve(values[: best + 1], papers_ratio) if best else NOT_SEEN
+    return Finding(f"{name} at sigma {sigmas}: {curve}; best Inception Score at {record['best']:g}", size, verdict)
 
 
 _FIRST = paper.TABLE_1["kinetics600_64x64_12f"]
@@ -60,13 +64,16 @@ COLUMNS, WALKS = 9, 48  # of twelve, none jumped between classes; of four times 
 def _smoothness(evidence: Evidence, walk: Callable[..., Any]) -> Finding:
     generator, rng = evidence.generator, np.random.default_rng(7)
     ratios = [abruptness(pixels(walk(generator, COLUMNS, rng)[0])) for _ in range(WALKS)]
+    where = f"{generator.experiment.preset}, one model"
+    if not np.isfinite(ratios).any():
+        return Finding(f"nothing changes along any of {WALKS} walks of {COLUMNS} videos", where, NOT_SEEN)
     median, worst = float(np.nanmedian(ratios)), float(np.nanmax(ratios))
     jump = COLUMNS - 1
     verdict = REPRODUCED if worst < jump / 2 else DIRECTION if median < jump / 2 else CONTRADICTED
     return Finding(
         f"largest step over mean step, {WALKS} walks of {COLUMNS} videos: median {median:.2f}, largest {worst:.2f} "
         f"(all alike 1, one jump {jump})",
-        f"{generator.experiment.preset}, one model",
+        where,
         verdict,
     )
 
@@ -99,12 +106,12 @@ def beats_copying(evidence: Evidence) -> Finding | None:
     )
 
 
+_TABLE_4 = (("kinetics600_fp_64x64_5to11", "prediction"), ("kinetics600_64x64_16f_stride1", "synthesis"))
+
+
 def _fvd(evidence: Evidence) -> tuple[dict[str, float], dict[str, float], str] | None:
     """FVD on Kinetics of prediction and of synthesis, by split, and their size; None where one has not been measured."""
-    records = [
-        evidence.records.get(key)
-        for key in (("kinetics600_fp_64x64_5to11", "prediction"), ("kinetics600_64x64_16f_stride1", "synthesis"))
-    ]
+    records = [evidence.records.get(key) for key in _TABLE_4]
     if not all(records) or any(record["results"].keys() < {"train", "test"} for record in records):
         return None
     values = [{s: record["results"][s]["samples"]["fvd"]["value"] for s in ("train", "test")} for record in records]
@@ -123,6 +130,9 @@ def synthesis_beats_prediction(evidence: Evidence) -> Finding | None:
     of_synthesis = evidence.records["kinetics600_64x64_16f_stride1", "synthesis"]["data"]
     if of_synthesis != of_prediction:  # as of a predictor from before it took synthesis's classes
         return Finding(f"{measured}, but synthesis of other data: {of_synthesis}", size, NOT_TESTABLE)
+    steps = [evidence.records[key]["model"]["steps"] for key in _TABLE_4]
+    if not for_as_many_steps(steps):
+        return Finding(f"{measured}, after {steps[1]:,} and {steps[0]:,} steps", size, NOT_TESTABLE)
     return Finding(measured, size, by_ratio(prediction["test"] / synthesis["test"], papers))
 
 
@@ -155,7 +165,7 @@ def larger_is_harder(evidence: Evidence) -> Finding | None:
     )
     size = f"{records[0]['preset']}, {min(record['num_clips'] for record in records)} clips a number, one model each"
     steps = [record["model"]["steps"] for record in records]
-    if max(steps) > 2 * min(steps):
+    if not for_as_many_steps(steps):
         return Finding(f"FID at {sizes}; not for as many steps, so this is not resolution alone", size, NOT_TESTABLE)
     return Finding(f"FID at {sizes}", size, by_curve(fid, papers))
 
@@ -172,7 +182,8 @@ def longer_keeps_detail(evidence: Evidence) -> Finding | None:
         return None
     shares, sizes = [], []
     for generator in (evidence.generator, evidence.longer):
-        real = data.first_clips(training.load_source(generator.experiment, "test"), DETAIL_CLIPS)[0]
+        source = training.load_source(generator.experiment, "test")
+        real = data.first_clips(source, min(DETAIL_CLIPS, len(source)))[0]
         videos = sampling.sample(generator, DETAIL_CLIPS, seed=5)
         shares.append(float(selection.detail(videos).mean() / selection.detail(real).mean()))
         m = generator.experiment.model
@@ -184,7 +195,7 @@ def longer_keeps_detail(evidence: Evidence) -> Finding | None:
     if short < 0.8 and verdict != CONTRADICTED:  # alike in being unlike real clips: noise looks like detail, too
         verdict = NOT_SEEN
     measured = "; ".join(f"{size}: {share:.2f}" for size, share in zip(sizes, shares, strict=True))
-    where = f"{evidence.generator.experiment.preset}, {DETAIL_CLIPS} clips each, one model each"
+    where = f"{evidence.generator.experiment.preset}, {DETAIL_CLIPS} samples each, one model each"
     return Finding(f"change from pixel to pixel over that of real clips, {measured}", where, verdict)
 
 
@@ -223,19 +234,27 @@ def _by_factor(small: float, large: float, factor: float) -> str:
 
 
 def few_clips_are_memorised(evidence: Evidence) -> Finding | None:
-    """Samples of few clips lie at them, those of all clips don't; and their walks jump more."""
+    """Samples of few clips lie at them, those of many don't; and their walks jump more.
+
+    Many are the most clips that a model learned from in about as many steps: all of them at the paper's size.
+    """
     if not evidence.memorization:
         return None
     ratios = [float(np.median(found["ratios"])) for found in evidence.memorization]
     jumps = [float(np.nanmedian(found["abruptness"])) for found in evidence.memorization]
-    near, abrupt = _by_factor(ratios[0], ratios[-1], 2.0), _by_factor(jumps[-1], jumps[0], 1.5)
+    steps = [found["steps"] for found in evidence.memorization]
+    many = max(i for i in range(len(steps)) if for_as_many_steps([steps[0], steps[i]]))
+    if not many:
+        return Finding(f"models trained for {', '.join(f'{n:,}' for n in steps)} steps", "", NOT_TESTABLE)
+    near, abrupt = _by_factor(ratios[0], ratios[many], 2.0), _by_factor(jumps[many], jumps[0], 1.5)
     listed = "; ".join(
-        f"{found['clips']}: {ratio:.2f}, {jump:.1f}"
+        f"{found['clips']} ({found['steps']:,} steps): {ratio:.2f}, {jump:.2f}"
         for found, ratio, jump in zip(evidence.memorization, ratios, jumps, strict=True)
     )
+    few_and_many = " and ".join(evidence.memorization[i]["clips"] for i in (0, many))
     return Finding(
         "nearest trained-on over nearest unseen clip, and largest over mean step of walks (medians), trained on "
-        f"{listed}. Distances: {near}, walks: {abrupt}",
+        f"{listed}. {few_and_many} compared: distances {near}, walks {abrupt}",
         f"{evidence.generator.experiment.preset}, {len(evidence.memorization[0]['ratios'])} samples, one model each",
         weakest(near, abrupt),
     )

@@ -42,20 +42,32 @@ def run_folder(experiment: Experiment, workdir: epath.PathLike, seed: int = 0) -
     return epath.Path(workdir) / experiment.preset / experiments.seeded_name(experiment, seed)
 
 
+def with_data_at_hand(experiment: Experiment) -> Experiment:
+    """The experiment with the data that is there: on `colab` the stand-in for what is not prepared, which is said.
+
+    What a model's record names is then what it learned from, and its numbers stand with the stand-in's.
+    """
+    d = experiment.data
+    if experiment.preset != "colab" or d.folder or d.name not in data.PREPARED:
+        return experiment
+    where = data.prepared_folder(d.name)
+    if data.is_prepared(where):
+        return experiment
+    stand_in, num_classes = experiments.STAND_INS[d.name]
+    log.warning("There is no prepared %s in %s: %s stands in for it.", d.name, where, stand_in)
+    model = dataclasses.replace(experiment.model, num_classes=num_classes)
+    return dataclasses.replace(experiment, model=model, data=dataclasses.replace(d, name=stand_in, stride=1))
+
+
 def load_source(experiment: Experiment, split: str = "train") -> data.VideoSource:
     """The experiment's data set; for prediction, which doesn't condition on classes (B.4), all that synthesis has.
 
     `clips_per_class` limits what is trained on. The test split stays whole: it says what the model does elsewhere. On
-    `colab` the stand-in takes the place of a data set that is not prepared, and that is said.
+    `colab` of what is there, see `with_data_at_hand`.
     """
+    experiment = with_data_at_hand(experiment)
     m, d = experiment.model, experiment.data
-    name, stride, num_classes = d.name, d.stride, m.num_classes
-    if experiment.preset == "colab" and not d.folder and name in data.PREPARED:
-        where = data.prepared_folder(name)
-        if not data.is_prepared(where):
-            stand_in, num_classes = experiments.STAND_INS[name]
-            log.warning("There is no prepared %s in %s: %s stands in for it.", name, where, stand_in)
-            name, stride = stand_in, 1
+    name, num_classes = d.name, m.num_classes
     if m.conditioning_frames:  # of a stand-in, too, what synthesis learns from: Table 4 compares the two
         num_classes = dict(experiments.STAND_INS.values()).get(name)
     return data.load(
@@ -63,7 +75,7 @@ def load_source(experiment: Experiment, split: str = "train") -> data.VideoSourc
         split,
         num_frames=m.clip_frames,
         resolution=m.resolution,
-        stride=stride,
+        stride=d.stride,
         num_classes=None if d.folder else num_classes,
         data_dir=d.folder,
         clips_per_class=d.clips_per_class if split == "train" else None,
@@ -99,7 +111,8 @@ def train(
     """Trains, or goes on training, one experiment.
 
     Writes under `run_folder(...)`: checkpoints/, metrics.jsonl, tensorboard/, samples/ as it goes, best/ where FID is
-    measured, stopped.md where training went wrong, and at the end model.safetensors (the averaged generator) with its card.
+    measured, stopped.md where training went wrong, and at the end model.safetensors (the averaged generator, of the last
+    step or of the best by FID, see `TrainingConfig.export`) with its card. A run that has its steps is left as it is.
 
     Args:
       experiment: from `experiments.get`.
@@ -125,6 +138,7 @@ def train(
     devices.setup()
     if advice := devices.check_device(experiment.preset, allow_cpu):
         log.warning(advice)
+    experiment = with_data_at_hand(experiment)
     source = load_source(experiment)
     if len(source.class_names) != experiment.model.num_classes and not experiment.model.conditioning_frames:
         model = dataclasses.replace(experiment.model, num_classes=len(source.class_names))
@@ -133,8 +147,19 @@ def train(
     used = devices.mesh(t.batch_size // t.accumulation).size
     folder = run_folder(experiment, workdir, seed)
     folder.mkdir(parents=True, exist_ok=True)
+    path, checkpoints = folder / "model.safetensors", Checkpoints(folder / "checkpoints")
+    if (done := max(checkpoints.steps, default=0)) > t.steps:
+        checkpoints.close()
+        raise CheckpointError(
+            f"The run in {folder} has {done:,} steps already, more than the {t.steps:,} asked for: ask for as many or "
+            "more, or choose another workdir."
+        )
     replicas = used if experiment.data.shuffling == "independent" else 1
     commits, replicas = check_configuration(folder, experiment, seed, replicas)
+    if done == t.steps and path.exists():  # a new file of the same weights would part them from what was measured of them
+        log.info("The run in %s has its %d steps already.", folder, done)
+        checkpoints.close()
+        return path
 
     updates = Updates(experiment)
     if traced_programs.worth_keeping(experiment):
@@ -150,7 +175,6 @@ def train(
     )
     given, c = given_for_statistics(experiment, source), experiment.model.conditioning_frames
     real = data.first_clips(source, min(8, len(source)))[0][:, c:]
-    checkpoints = Checkpoints(folder / "checkpoints")
     abstract_state = updates.abstract_state
     with ThreadPoolExecutor() as pool:
         compiling = pool.submit(updates.compile)
@@ -235,6 +259,7 @@ def train(
             if save_due:
                 checkpoints.save(step, state, batches, wait=False)
                 last_save = time.monotonic()
+                votes.drop_saves()
             if stopping:
                 checkpoints.wait()
                 raise InterruptedTrainingError(
@@ -244,8 +269,7 @@ def train(
                 )
 
     model = averaged_generator(updates, state, card, given)
-    path = folder / "model.safetensors"
-    if hosts.is_first():
+    if hosts.is_first() and not (t.export == "best" and best.copy_to(path)):
         export(path, experiment, model.params, model.standing, card)
     return path
 

@@ -51,6 +51,11 @@ class Finding:
     verdict: str
 
 
+def for_as_many_steps(steps: Sequence[int]) -> bool:
+    """Whether models may be compared: one trained for more than twice as many steps as another is better for that."""
+    return max(steps) <= 2 * min(steps)
+
+
 def by_ratio(ours: float, papers: float, least: float = 1.02) -> str:
     """A ratio beside the paper's (both of what should be larger over what should be smaller).
 

@@ -75,8 +75,10 @@ updates = steps or run.training.steps
 hours = run.cost.train_hours * updates / run.training.steps
 taking = f"{hours:.1f} hours" if hours >= 0.1 else f"{60 * hours:.1g} minutes, and what it takes to compile,"
 print(f"{updates:,} steps: about {taking} on {run.cost.hardware}.")
+held = 5 if run.training.evaluate_every else 3  # the best one, too, and it is replaced by a whole one
 print(
-    f"{in_g + in_d:,} weights; {gigabytes:.2f} GB a checkpoint, {3 * gigabytes:.2f} GB on the disk at most, under {folder}."
+    f"{in_g + in_d:,} weights; {gigabytes:.2f} GB a checkpoint, {held * gigabytes:.2f} GB on the disk at most, under "
+    f"{folder}."
 )
 print(f"In 10 minutes {min(updates, updates / hours / 6):,.0f} steps, in an hour {min(updates, updates / hours):,.0f}.")
 look_for = {

@@ -103,14 +103,14 @@ def evaluation_of(name):
         if name == FIRST:
             raise
         return None
-    file = Path(evaluations.get(name) or training.run_folder(generator.experiment, workdir) / "evaluation.json")
-    if name == FIRST and not file.exists():
+    if name in evaluations:
+        return generator, evaluation.load_evaluation(evaluations[name])
+    folders = trained_models.record_folders(generator, workdir)
+    record = evaluation.find_record("evaluation", generator, folders)
+    if record is None and name == FIRST:
         classifier = metrics.find_classifier(generator.experiment, workdir)
-        result = evaluation.evaluate(generator, f"{workdir}/cache/features", seed=seed, classifier=classifier)
-        evaluation.save_evaluation(result, file)
-    if file.exists():
-        return generator, evaluation.load_evaluation(file)
-    record = evaluation.find_record("evaluation", generator, trained_models.record_folders(generator, workdir))
+        record = evaluation.evaluate(generator, f"{workdir}/cache/features", seed=seed, classifier=classifier)
+        evaluation.save_evaluation(record, folders[0] / "evaluation.json")
     return (generator, record) if record else None
 
 
@@ -145,7 +145,8 @@ if "table_1" in wanted:
             continue
         model, result = found[name]
         m, alike = model.experiment.model, result.get("paper")  # measured as the paper did
-        clips = [f"{m.num_frames} / {m.resolution}x{m.resolution}", model.experiment.data.name]
+        of = model.experiment.data
+        clips = [f"{m.num_frames} / {m.resolution}x{m.resolution}", of.folder or of.name]
         full_size = (m.num_frames, m.resolution) == (row.num_frames, row.resolution)
         papers = fid_and_is(alike) if alike and full_size else ""
         rows.append([f"ours: DVD-GAN, {model.card['steps']:,} steps", *clips, papers, "", *numbers(result["samples"])])
@@ -161,7 +162,8 @@ if "table_1" in wanted:
         elif full_size:
             rows.append([title, *clips, "", fid_and_is(point), *[""] * 5])
     m = generator.experiment.model
-    here = [f"{m.num_frames} / {m.resolution}x{m.resolution}", generator.experiment.data.name, "", ""]
+    of = generator.experiment.data
+    here = [f"{m.num_frames} / {m.resolution}x{m.resolution}", of.folder or of.name, "", ""]
     for key, baseline in baselines.BASELINES.items():
         if key in anchors:
             rows.append([baseline.words + " *", *here, *numbers(anchors[key])])
@@ -290,7 +292,7 @@ if "figure_04" in wanted:
     generator = generator_of("kinetics600_64x64_12f")
     classes = training.load_source(generator.experiment).class_names
     chosen = np.random.default_rng(seed).permutation(len(classes))[:4]
-    videos = sampling.sample(generator, 60, labels=np.repeat(chosen, 15), seed=seed)
+    videos = sampling.sample(generator, 15 * len(chosen), labels=np.repeat(chosen, 15), seed=seed)
     scale = max(1, 64 // videos.shape[2])
     caption = f"First frames of 15 samples a class, four classes drawn at random. {trained_models.described(generator)}"
     image = plots.grid(plots.enlarge(videos[:, 0], scale), columns=15)

@@ -76,6 +76,8 @@ def record_of(name, kind, measure):
     generator = generators[name]
     folders = trained_models.record_folders(generator, workdir)
     record = None if again else evaluation.find_record(kind, generator, folders)
+    if record and (record["seed"] != seed or num_clips not in (0, record["num_clips"])):
+        record = None  # of another number of clips, or other latents, than asked for
     if record is None:
         clips = num_clips or min(protocols.BAIR.num_clips, generator.experiment.evaluation.num_clips)
         record = measure(generator, f"{workdir}/cache/features", clips, seed=seed)
@@ -86,6 +88,11 @@ def record_of(name, kind, measure):
         for result in results.values():
             print(f"{split}: {result['text']}")
     return record
+
+
+def is_papers(experiment, name):
+    """Whether a model learned what the paper's did, at its size: then its numbers stand in the paper's columns."""
+    return experiment.data.name == name and not experiment.data.folder and experiment.model.resolution == 64
 
 
 # %% [markdown]
@@ -169,15 +176,19 @@ if "table_3" in wanted:
     size = f"{m.clip_frames} x {m.resolution}x{m.resolution}"
     said = lambda fvd, spread: f"{fvd} +- {spread}" if spread else f"{fvd}"  # noqa: E731
     rows = [[f"paper: {name}", "BAIR, 16 x 64x64", said(*fvd), "", ""] for name, fvd in paper.TABLE_3.items()]
+    # Of the paper's data at the paper's size ours is the paper's measurement.
+    alike = is_papers(experiment, "bair") and record["num_clips"] == protocols.BAIR.num_clips
     for name, result in results.items():
-        fvd, psnr = result["fvd"]["value"], result["psnr"]
-        rows.append([names[name], f"{experiment.data.name}, {size}", "", f"{fvd:.1f}", f"{psnr[0]:.1f} / {psnr[-1]:.1f}"])
+        psnr, fvd = result["psnr"], f"{result['fvd']['value']:.1f}"
+        columns = [fvd, ""] if alike else ["", fvd]
+        data_name = experiment.data.folder or experiment.data.name
+        rows.append([names[name], f"{data_name}, {size}", *columns, f"{psnr[0]:.1f} / {psnr[-1]:.1f}"])
     columns = ["", "data, frames x size", "FVD", "FVD, stand-in data", "PSNR (dB)\nfirst / last frame"]
     small = " Fewer than 512 clips (the paper's protocol has 256): biased upwards." if record["num_clips"] < 512 else ""
+    apart = "" if alike else " Numbers of the paper and ours are not comparable."
     caption = (
         f"Paper: BAIR. Ours: {record['data']}; {record['num_clips']} test clips against predictions from their own first "
-        f"{'frame' if c == 1 else 'frames'}, all frames included, I3D-K400 logits. Numbers of the paper and ours are not "
-        f"comparable.{small}"
+        f"{'frame' if c == 1 else 'frames'}, all frames included, I3D-K400 logits.{apart}{small}"
     )
     figure = plots.table(columns, rows, "Table 3, video prediction: paper beside ours", caption)
     plt.show()
@@ -202,6 +213,7 @@ if "table_4" in wanted:
         [f"paper: {name}", "Kinetics-600, 16 x 64x64", said(train), said(test), "", ""]
         for name, (train, test) in paper.TABLE_4.items()
     ]
+    alike = all(is_papers(model.experiment, "kinetics600") for model in (predictor, synthesizer))
     for words, record, key in (
         ("ours: DVD-GAN-FP", predicted, "samples"),
         (baselines.BASELINES["copy_last_frame"].words, predicted, "copy_last_frame"),
@@ -209,8 +221,9 @@ if "table_4" in wanted:
     ):
         m = (predictor if record is predicted else synthesizer).experiment.model
         fvd = [f"{record['results'][split][key]['fvd']['value']:.1f}" for split in ("train", "test")]
-        name = predictor.experiment.data.name
-        rows.append([words, f"{name}, {m.clip_frames} x {m.resolution}x{m.resolution}", "", "", *fvd])
+        columns = [*fvd, "", ""] if alike else ["", "", *fvd]
+        name = predictor.experiment.data.folder or predictor.experiment.data.name
+        rows.append([words, f"{name}, {m.clip_frames} x {m.resolution}x{m.resolution}", *columns])
     columns = [
         "",
         "data, frames x size",
@@ -224,9 +237,10 @@ if "table_4" in wanted:
     data_of_rows = predicted["data"]
     if made["data"] != predicted["data"]:  # as of a predictor from before it took synthesis's classes
         data_of_rows = f"{predicted['data']} (prediction), {made['data']} (synthesis, so the two don't compare)"
+    apart = " How many the paper's are of is not said." if alike else " Numbers of the paper and ours are not comparable."
     caption = (
         f"Table 4. Paper: Kinetics-600. Ours: {data_of_rows}; {few} clips a number, all 16 frames, given ones included, "
-        f"one draw, I3D-K400 logits. Numbers of the paper and ours are not comparable.{small} "
+        f"one draw, I3D-K400 logits.{apart}{small} "
         f"{trained_models.described(predictor)} {trained_models.described(synthesizer)}"
     )
     figure = plots.table(columns, rows, "Table 4, prediction and synthesis of 16 frames: paper beside ours", caption)

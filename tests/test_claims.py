@@ -26,11 +26,11 @@ def evidence(truncation=None, pod_rows=None):
     return verdicts.Evidence(generator=None, records=records, pod_rows=pod_rows or {})
 
 
-def curve(key, values):
-    """A record of truncation with these values from sigma 1 down."""
+def curve(key, values, best=0.1):
+    """A record of truncation with these values from sigma 1 down, and the best score at `best`."""
     sigmas = np.linspace(1, 0.1, len(values))
     points = [{"sigma": s, key: {"value": v, "text": "X = 1"}} for s, v in zip(sigmas, values, strict=True)]
-    return {"preset": "laptop", "num_clips": 512, "points": points[::-1]}
+    return {"preset": "laptop", "num_clips": 512, "points": points[::-1], "best": best}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,16 @@ def test_truncation_is_judged_by_its_curve(values, verdict):
     assert found.verdict == verdict
     assert f"{values[0]:.2f}, {values[1]:.2f}, {values[2]:.2f}" in found.measured  # from sigma 1 downwards
     assert trained_judges.truncation_costs_fid(evidence(curve("fid", values))).verdict == verdict
+
+
+def test_truncation_counts_up_to_the_best_score():
+    """Table 1 has the level with the best Inception Score; what is lost beyond it doesn't count."""
+    rises_and_falls = evidence(curve("inception_score", (53.0, 187.0, 50.0), best=0.55))
+    assert trained_judges.truncation_raises_score(rises_and_falls).verdict == verdicts.REPRODUCED
+    costly_beyond = evidence(curve("fid", (0.85, 1.2, 40.0), best=0.55))
+    assert trained_judges.truncation_costs_fid(costly_beyond).verdict == verdicts.DIRECTION
+    never = evidence(curve("inception_score", (53.0, 50.0, 40.0), best=1.0))
+    assert trained_judges.truncation_raises_score(never).verdict == verdicts.NOT_SEEN
 
 
 def test_without_records_nothing_is_claimed():
@@ -206,6 +216,22 @@ def test_a_third_groups_spread_serves_two_single_runs():
     assert verdicts.weakest(verdicts.REPRODUCED, verdicts.NOT_SEEN, verdicts.DIRECTION) == verdicts.NOT_SEEN
 
 
+def test_motion_is_judged_without_a_classifier_too():
+    """At the paper's size runs are measured by I3D: there is no class accuracy."""
+    seeds = ((4.0, 4.1, 4.2), (1.0, 1.1, 1.2))
+    given = compared(phi_pool2=(("fid", "motion"), seeds), no_dt=(("fid", "motion"), ((9.0,), (0.4,))))
+    found = compared_judges.motion_from_temporal(given)
+    assert found.verdict == verdicts.REPRODUCED
+    assert found.measured.startswith("motion phi_pool2 1.10")
+
+
+def test_runs_of_other_lengths_are_not_compared():
+    given = compared(phi_pool2=REFERENCE, no_ds=(BOTH, ((9.0,), (2.0,))))
+    assert compared_judges.needs_spatial(given).verdict == verdicts.REPRODUCED
+    given.curves["no_ds"][0] = dataclasses.replace(given.curves["no_ds"][0], card=CARD | {"steps": 100})
+    assert compared_judges.needs_spatial(given) is None
+
+
 BOTH = ("fid", "inception_score")
 REFERENCE = (BOTH, ((3.9, 4.0, 4.1), (5.9, 6.0, 6.1)))
 
@@ -339,7 +365,7 @@ class _Generator:
 )
 def test_memorisation_is_judged_from_few_clips_to_all(ratios, jumps, verdict):
     found = [
-        {"clips": clips, "ratios": [0.0, ratio, 9.0], "abruptness": [np.nan, jump]}
+        {"clips": clips, "steps": 700, "ratios": [0.0, ratio, 9.0], "abruptness": [np.nan, jump]}
         for clips, ratio, jump in zip(("8 clips", "128 clips", "all clips"), ratios, jumps, strict=True)
     ]
     given = verdicts.Evidence(_Generator(), memorization=found)
@@ -347,9 +373,22 @@ def test_memorisation_is_judged_from_few_clips_to_all(ratios, jumps, verdict):
     assert trained_judges.few_clips_are_memorised(evidence()) is None
 
 
+def test_memorisation_compares_models_of_about_as_many_steps():
+    found = [
+        {"clips": clips, "steps": steps, "ratios": [ratio], "abruptness": [jump]}
+        for clips, steps, ratio, jump in (("8 clips", 700, 0.3, 6.0), ("128 clips", 700, 0.3, 6.0), ("all", 5700, 1.0, 3.0))
+    ]
+    judged = trained_judges.few_clips_are_memorised(verdicts.Evidence(_Generator(), memorization=found))
+    assert judged.verdict == verdicts.NOT_SEEN
+    assert "8 clips and 128 clips compared" in judged.measured
+    found[1]["steps"] = 1500
+    judged = trained_judges.few_clips_are_memorised(verdicts.Evidence(_Generator(), memorization=found))
+    assert judged.verdict == verdicts.NOT_TESTABLE
+
+
 def fvd_record(train, test):
     results = {split: {"samples": {"fvd": {"value": value}}} for split, value in (("train", train), ("test", test))}
-    return {"preset": "laptop", "num_clips": 256, "data": "shapes", "results": results}
+    return {"preset": "laptop", "num_clips": 256, "data": "shapes", "results": results, "model": {"steps": 700}}
 
 
 @pytest.mark.parametrize(
@@ -367,6 +406,9 @@ def test_table_4_is_judged_by_both_records(prediction, synthesis, better, alike)
     }
     assert trained_judges.synthesis_beats_prediction(verdicts.Evidence(None, records)).verdict == better
     assert trained_judges.splits_are_alike(verdicts.Evidence(None, records)).verdict == alike
+    records["kinetics600_64x64_16f_stride1", "synthesis"]["model"]["steps"] = 300
+    assert trained_judges.synthesis_beats_prediction(verdicts.Evidence(None, records)).verdict == verdicts.NOT_TESTABLE
+    records["kinetics600_64x64_16f_stride1", "synthesis"]["model"]["steps"] = 700
     records["kinetics600_64x64_16f_stride1", "synthesis"]["data"] = "fewer shapes"
     assert trained_judges.synthesis_beats_prediction(verdicts.Evidence(None, records)).verdict == verdicts.NOT_TESTABLE
     records.popitem()

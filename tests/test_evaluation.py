@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from dvdgan_lib import baselines, evaluation, metrics
+from dvdgan_lib import baselines, evaluation, experiments, metrics
 from dvdgan_lib.metrics.stand_in_network import RESOLUTION, ClassifierNet
 from dvdgan_lib.sampling import draw
 
@@ -126,6 +126,20 @@ def test_unknown_baseline_is_refused_before_anything_is_computed(generator, seen
     with pytest.raises(ValueError, match="copy_last_frame is for prediction"):
         evaluation.evaluate(generator, tmp_path, num_clips=2, baselines=["copy_last_frame"])
     assert not seen
+
+
+@pytest.mark.parametrize(
+    ("name", "baselines_asked", "most"),
+    [
+        ("ucf101_128x128_16f", [], 356),  # windows of three films
+        ("ucf101_128x128_16f", ["untrained"], 356),
+        ("ucf101_128x128_16f", ["other_half"], 178),
+        ("ucf101_128x128_16f", ["untrained", "blurred"], 56),  # the test split's
+        ("bair_fp_64x64_1to15", [], 256),  # predictions go on from test clips
+    ],
+)
+def test_no_more_clips_are_taken_than_there_are(name, baselines_asked, most):
+    assert baselines.available(experiments.get(name), baselines_asked) == most
 
 
 def test_few_clips_of_every_class_mislead_upwards_and_kvd_does_not():

@@ -243,6 +243,25 @@ def test_a_launcher_starts_the_batchs_training_on_every_host(in_pieces, reposito
     assert steps == [1, 2]
 
 
+def test_the_vote_that_is_under_way_when_a_checkpoint_is_saved_saves_no_second(monkeypatch):
+    """Ten seconds a step, a checkpoint due after a hundred: the vote of the step that saves is read one step later."""
+    votes = hosts.Votes()
+    monkeypatch.setattr(hosts.jax, "process_count", lambda: 2)
+    monkeypatch.setattr(votes, "_split", None, raising=False)
+    monkeypatch.setattr(votes, "_largest", lambda vote: vote, raising=False)
+    monkeypatch.setattr(hosts.jax, "make_array_from_process_local_data", lambda _, vote: vote[0])
+    last, saved = 0, []
+    for step in range(1, 40):
+        if votes.cast(int(10 * (step - last) > 100)):
+            saved.append(step)
+            last = step
+            votes.drop_saves()
+    assert saved == [12, 24, 36]
+    votes.cast(15)  # a signal is never dropped
+    votes.drop_saves()
+    assert votes.cast(0) == 15
+
+
 @pytest.mark.parametrize("kind", [ValueError, jax.errors.JaxRuntimeError])
 def test_a_broken_connection_waits_for_who_is_lost(kind, capsys, monkeypatch):
     """Both kinds come out of JAX, by whether the collective's program was waited for or being started."""

@@ -18,7 +18,7 @@ import mediapy
 import numpy as np
 import pytest
 
-from dvdgan_lib import data, devices, sampling, training
+from dvdgan_lib import data, devices, experiments, paper, sampling, training
 from dvdgan_lib.checkpoints import CheckpointError, load_generator
 from dvdgan_lib.run_record import TIMES, check_configuration
 
@@ -127,6 +127,18 @@ def test_a_finished_run_started_again_only_exports(run, tmp_path):
     assert model.exists()
 
 
+def test_a_finished_run_is_left_as_it_is(run, tmp_path, monkeypatch):
+    """Records are of a file's checksum: the same weights with today's commit in their card would be found in none."""
+    model = run(tmp_path, steps=2)
+    before = model.read_bytes()
+    monkeypatch.setattr("dvdgan_lib.run_record.git_commit", lambda: ("another", False))
+    assert run(tmp_path, steps=2) == model
+    assert model.read_bytes() == before
+    with pytest.raises(CheckpointError, match=r"has 2 steps already, more than the 1 asked for: ask for as many or more"):
+        run(tmp_path, steps=1)
+    assert model.read_bytes() == before
+
+
 def test_damaged_newest_checkpoint_is_passed_over(run, straight, tmp_path, caplog, tiny):
     folder = run(tmp_path, replaced(tiny, checkpoint_minutes=0.0), steps=3).parent
     assert checkpoint_steps(folder) == [2, 3]
@@ -213,6 +225,21 @@ def test_the_best_model_is_kept_with_its_checkpoint(run, tmp_path, tiny):
     assert "6 clips a side: few" in best.card["fid_of"]
     assert json.loads((folder / "best" / "best.json").read_text())["step"] == 2
     assert checkpoint_steps(folder / "best") == [2]
+
+
+def test_a_run_ends_in_its_best_model_where_it_is_asked_to(run, tmp_path, tiny):
+    """Table 1 is "taken at the point in training when the best FID was attained"."""
+    values = iter([5.0, 2.0, 9.0])
+    every = replaced(tiny, evaluate_every=1, evaluate_clips=6, export="best")
+    model = run(tmp_path, every, steps=3, measure=lambda *_: {"fid": next(values), "inception_score": 1.5})
+    assert load_generator(model).card["steps"] == 2
+    assert_same_model(model, model.parent / "best")
+    assert json.loads(model.with_suffix(".json").read_text())["fid"] == 2.0
+    unmeasured = run(tmp_path / "few", replaced(every, evaluate_every=5), steps=1)
+    assert load_generator(unmeasured).card["steps"] == 1
+    with pytest.raises(experiments.UnknownExperimentError, match="measure it, with evaluate_every above 0"):
+        experiments.check(replaced(every, evaluate_every=0))
+    assert all(experiments.get(name, "paper").training.export == "best" for name in paper.TABLE_1)
 
 
 def test_samples_that_stay_the_same_are_warned_of(run, tmp_path, tiny, monkeypatch, caplog):

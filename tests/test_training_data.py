@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from dvdgan_lib import data, experiments
-from dvdgan_lib.training import load_source
+from dvdgan_lib import data, evaluation, experiments
+from dvdgan_lib.training import load_source, with_data_at_hand
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,11 @@ def test_colab_takes_the_stand_in_where_nothing_is_prepared_and_says_so(tmp_path
     with caplog.at_level(logging.WARNING):
         assert load_source(experiments.get(name, "colab")).description == said
     assert "There is no prepared" in caplog.text
+    # What a model's record will name is what it learned from, so that no number of it stands with the paper's data.
+    taken = with_data_at_hand(experiments.get(name, "colab"))
+    assert (taken.data.name, taken.data.stride) == (experiments.STAND_INS[experiments.get(name, "colab").data.name][0], 1)
+    assert load_source(taken).description == said
+    assert evaluation.papers_reference(taken, tmp_path) is None
     with pytest.raises(data.DataError, match=r"there is no prepared data set in .*notebooks/01_data_prep"):
         load_source(experiments.get(name, "paper"))
 

@@ -277,7 +277,7 @@ def test_runs_from_before_the_options_go_on_as_they_were(tiny, tmp_path):
     check_configuration(epath.Path(tmp_path), tiny, 0, 1)
     file = tmp_path / "experiment.json"
     record = json.loads(file.read_text())
-    for name in ("compute_dtype", "sharding", "accumulation", "evaluate_by"):
+    for name in ("compute_dtype", "sharding", "accumulation", "evaluate_by", "export"):
         del record["experiment"]["training"][name]
     file.write_text(json.dumps(record))
     check_configuration(epath.Path(tmp_path), tiny, 0, 1)

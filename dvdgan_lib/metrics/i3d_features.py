@@ -173,7 +173,7 @@ def comparable(real: Videos | I3DFeatures, fake: Videos | I3DFeatures, **options
             f"Real features are from {real.network} (resize {real.resize}) and fake ones from {fake.network} (resize "
             f"{fake.resize}): use one network and one resize."
         )
-    if isinstance(real, I3DFeatures) and real.weights != fake.weights:
+    if real.weights != fake.weights:
         names = " and ".join(features.weights or "those it is named for" for features in (real, fake))
         raise ValueError(f"Real and fake features are by different weights of {real.network} ({names}): use one file.")
     if real.clip_shape[0] != fake.clip_shape[0]:
@@ -186,7 +186,7 @@ def comparable(real: Videos | I3DFeatures, fake: Videos | I3DFeatures, **options
 def protocol_of(*sets: I3DFeatures) -> str:
     """In words: the size of the clips, how they were resized for the network, and its weights where they are others."""
     shapes = ["x".join(map(str, features.clip_shape)) for features in sets]
-    weights = f", weights {sets[-1].weights}" if sets[-1].weights else ""  # statistics of real videos do not say theirs
+    weights = f", weights {sets[-1].weights}" if sets[-1].weights else ""
     return f"videos {' and '.join(dict.fromkeys(shapes))}, {RESIZES[sets[0].resize]} to 224x224{weights}"
 
 

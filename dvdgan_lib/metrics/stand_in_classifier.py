@@ -295,8 +295,10 @@ def load_classifier(path: epath.PathLike) -> StandInClassifier:
 def find_classifier(experiment: Experiment, workdir: epath.PathLike) -> StandInClassifier | None:
     """The classifier of the stand-in that a run learns, trained in workdir by 04_classifier or shipped in pretrained/.
 
-    None where there is none: no stand-in, one class only, or as many classes as it doesn't know.
+    None where there is none: no stand-in, a folder of the user's own, one class only, or as many classes as it doesn't know.
     """
+    if experiment.data.folder:
+        return None
     name = f"classifier_{experiment.data.name}"
     for folder in (epath.Path(workdir) / experiment.preset / name, epath.Path("pretrained") / name):
         if (folder / "model.safetensors").exists():
@@ -314,7 +316,7 @@ def require_classifier(experiment: Experiment, workdir: epath.PathLike) -> Stand
     classifier = find_classifier(experiment, workdir)
     if classifier is None:
         raise CheckpointError(
-            f"{experiment.name} is to be measured by a classifier of {experiment.data.name} with "
+            f"{experiment.name} is to be measured by a classifier of {experiment.data.folder or experiment.data.name} with "
             f"{experiment.model.num_classes} classes, and there is none: notebooks/04_classifier trains one."
         )
     return classifier

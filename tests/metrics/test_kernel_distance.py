@@ -43,6 +43,19 @@ def test_the_deviation_is_that_of_fresh_draws_or_somewhat_more():
     assert 0.8 < np.mean([result.deviation for result in found]) / seen < 2
 
 
+def test_the_deviation_does_not_depend_on_the_order_of_classes():
+    """Clips that have eight classes in turn: every tenth is of half of them, and such subsets would differ a hundredfold."""
+    rng = np.random.default_rng(3)
+    means = rng.normal(scale=2, size=(8, 400))
+    found = []
+    for _ in range(20):
+        in_turn, drawn = np.arange(160) % 8, rng.integers(0, 8, 160)
+        real, fake = (features(means[labels] + rng.normal(size=(160, 400))) for labels in (in_turn, drawn))
+        found.append(kernel_video_distance(real, fake))
+    seen = np.std([float(result) for result in found], ddof=1)
+    assert np.mean([result.deviation for result in found]) < 6 * seen
+
+
 def test_what_it_says_and_refuses():
     rng = np.random.default_rng(0)
     one, other = features(rng.normal(size=(3, 400))), features(rng.normal(size=(3, 400)))

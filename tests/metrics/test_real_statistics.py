@@ -1,5 +1,6 @@
 """Statistics of a whole data set: equal to those of all features at once, kept, and taken up again after a kill."""
 
+import dataclasses
 import importlib
 
 import numpy as np
@@ -50,6 +51,13 @@ def test_they_equal_those_of_all_features_at_once(tmp_path):
         np.testing.assert_allclose(found.moments[field].mean, values.mean(axis=0), atol=1e-12)
         np.testing.assert_allclose(found.moments[field].covariance(), np.cov(values.T), atol=1e-12)
     assert (len(found), found.clip_shape, found.source) == (50, (12, 4, 4), "fifty clips")
+
+
+def test_features_by_other_weights_are_refused(tmp_path):
+    found = metrics.real_statistics(Source(), tmp_path, "train", progress=False)
+    others = pretend_features([np.zeros((12, 4, 4, 3), np.uint8)] * 3)
+    with pytest.raises(ValueError, match="by different weights"):
+        metrics.frechet_inception_distance(found, dataclasses.replace(others, weights="abcd"))
 
 
 def test_a_second_call_reads_the_file_only(tmp_path):

@@ -205,6 +205,10 @@ def test_a_run_is_measured_by_its_stand_ins_classifier_where_it_asks_for_that(tm
     other = dataclasses.replace(run, data=experiments.DataConfig("robot_push"))
     with pytest.raises(CheckpointError, match="there is none: notebooks/04_classifier trains one"):
         measure_of(other, tmp_path)
+    # Three classes of somebody's own, which this classifier has never seen.
+    own = dataclasses.replace(run, data=dataclasses.replace(run.data, folder="my_videos"))
+    with pytest.raises(CheckpointError, match="a classifier of my_videos"):
+        measure_of(own, tmp_path)
 
 
 def test_calibration_finds_the_certainty_that_is_right_and_changes_no_answer():
