@@ -77,7 +77,7 @@ def repository(tmp_path):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, tmp_path / name)
     (tmp_path / "dvdgan_lib").mkdir()
-    for name in ("__init__", "experiments", "batch", "batch_report", "figures_page"):
+    for name in ("__init__", "experiments", "batch", "batch_plan", "batch_report", "figures_page", "staleness"):
         shutil.copy2(ROOT / "dvdgan_lib" / f"{name}.py", tmp_path / "dvdgan_lib")
     (tmp_path / "dvdgan_lib/training.py").write_text(TRAINER)
     (tmp_path / "notebooks").mkdir()
