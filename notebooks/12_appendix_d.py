@@ -90,7 +90,10 @@ if "appendix_d" in wanted:
             plots.training_curves(panel, curves_lib.of_groups(found, labels, measure), curves_lib.WORDS[measure])
             panel.set_title(title)
         plots.log_scale(row[0])
-        row[len(measures) - 1].legend(fontsize=8, loc="upper left")
+        last = row[len(measures) - 1]
+        if measures[-1] == "class_accuracy":
+            last.set_ylim(0, 1)  # of what there is, and it leaves room for the legend
+        last.legend(fontsize=8, loc="upper left")
     caption = (
         "Appendix D: G with other norms (top), and without some of its parts or with other blocks (bottom). "
         f"{curves_lib.described(found, list(NORMS | PARTS))} No number here is comparable with the paper's."
