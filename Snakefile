@@ -141,7 +141,7 @@ rule data:
     params:
         code=staleness.fingerprint("01_data_prep"),
         settings=lambda wildcards: batch.settings(wildcards.run, PRESET),
-        experiment=lambda wildcards: wildcards.run.partition("-seed")[0],
+        experiment=lambda wildcards: batch.experiment_of(wildcards.run),
         seed=lambda wildcards: seed(wildcards.run),
         # What is the same for all is shown in the first one's notebook.
         demonstrate=lambda wildcards: wildcards.run == batch.TABLE_1[0],
@@ -186,7 +186,7 @@ rule evaluate:
     params:
         code=staleness.fingerprint("04_metrics"),
         settings=lambda wildcards: batch.settings(wildcards.run, PRESET),
-        experiment=lambda wildcards: wildcards.run.partition("-seed")[0],
+        experiment=lambda wildcards: batch.experiment_of(wildcards.run),
         seed=lambda wildcards: seed(wildcards.run),
     log:
         notebook=f"{HOME}/notebooks/04_metrics-{{run}}.ipynb",

@@ -46,8 +46,8 @@ def _seeds(names: Iterable[str], seeds: int) -> tuple[str, ...]:
 
 
 _FIGURE_6 = _seeds((name for names in experiments.FIGURE_6.values() for name in names), experiments.SEEDS)
-# What variants with one seed are compared with is there with three, for Figure 6.
-_, *_REFERENCES_SEEDS = _seeds([experiments.DISCRIMINATORS[0]], experiments.SEEDS)
+# Figure 6 has three seeds of the reference: variants that have one are drawn beside all of them.
+_REFERENCE_SEEDS = _seeds([experiments.DISCRIMINATORS[0]], experiments.SEEDS)[1:]
 _COMPARED = (*_FIGURE_6, *experiments.DISCRIMINATORS[1:], *experiments.APPENDIX_D[1:])
 
 # A run is an experiment's name, with "-seed1" behind it where the seed is not 0 (experiments.seeded_name).
@@ -68,8 +68,8 @@ ARTEFACTS = {
     "truncation": Artefact("07_truncation", models=(_FIRST,)),
     "prediction": Artefact("09_prediction", models=(_BAIR,)),
     "memorization": Artefact("08_ucf101", models=experiments.MEMORIZATION),
-    "discriminators": Artefact("10_ablations", curves=(*experiments.DISCRIMINATORS, *_REFERENCES_SEEDS)),
-    "appendix_d": Artefact("12_appendix_d", curves=(*experiments.APPENDIX_D, *_REFERENCES_SEEDS)),
+    "discriminators": Artefact("10_ablations", curves=(*experiments.DISCRIMINATORS, *_REFERENCE_SEEDS)),
+    "appendix_d": Artefact("12_appendix_d", curves=(*experiments.APPENDIX_D, *_REFERENCE_SEEDS)),
     "claims": Artefact(
         "13_claims",
         models=(_FIRST,),
@@ -107,6 +107,11 @@ EXTENSIONS = ("png", "pdf", "json")
 
 class BatchError(ValueError):
     """Something that would stop the batch; the message says in a sentence what and what to do."""
+
+
+def experiment_of(run: str) -> str:
+    """The name of a run's experiment: without "-seed1"."""
+    return run.partition("-seed")[0]
 
 
 def _model_is_shipped(run: str) -> bool:
@@ -197,7 +202,7 @@ def left_out(preset: str, runs: str, from_scratch: bool) -> dict[str, list[str]]
     for name, artefact in ARTEFACTS.items():
         missing = [run for run in read_by(name, preset, runs, False) if not _is_there(run, preset, runs)]
         curves = curve_paths(name, preset, runs, False)
-        if artefact.curves and not artefact.models and len({run.partition("-seed")[0] for run in curves}) < 2:  # it compares
+        if artefact.curves and not artefact.models and len({experiment_of(run) for run in curves}) < 2:  # it compares
             missing.append(next(run for run in artefact.curves if run not in curves))
         if missing:
             lacking[name] = missing
@@ -206,7 +211,7 @@ def left_out(preset: str, runs: str, from_scratch: bool) -> dict[str, list[str]]
 
 def settings(run: str, preset: str) -> str:
     """A run's configuration without its notes and costs: a change of it makes evaluations stale."""
-    described = json.loads(experiments.get(run.partition("-seed")[0], preset).to_json())
+    described = json.loads(experiments.get(experiment_of(run), preset).to_json())
     return json.dumps({key: described[key] for key in ("model", "data", "evaluation")}, sort_keys=True)
 
 

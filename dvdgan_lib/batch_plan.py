@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvdgan_lib import experiments
-from dvdgan_lib.batch import ARTEFACTS, ROOT, BatchError, check
+from dvdgan_lib.batch import ARTEFACTS, ROOT, BatchError, check, experiment_of
 
 # Hours of a notebook that only reads what others made: it starts a kernel, compiles, and draws.
 NOTEBOOK_HOURS = {"smoke": 0.01, "laptop": 0.02, "colab": 0.02, "paper": 0.1}
@@ -35,7 +35,7 @@ class Step:
 def step(rule: str, target: str, preset: str) -> Step:
     """The job with its estimated cost on the preset's hardware."""
     if rule in ("train", "evaluate"):
-        cost = experiments.get(target.partition("-seed")[0], preset).cost
+        cost = experiments.get(experiment_of(target), preset).cost
         if rule == "train":
             return Step(rule, target, cost.train_hours, cost.gigabytes)
         return Step(rule, target, cost.evaluate_hours)

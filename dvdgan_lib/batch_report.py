@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from dvdgan_lib import experiments
+from dvdgan_lib.batch import experiment_of
 from dvdgan_lib.batch_plan import Step
 
 # --- How far it is ---
@@ -24,7 +25,7 @@ def training_progress(folder: Path, step: Step, preset: str) -> tuple[int, int]:
     try:
         total = int(json.loads((folder / "experiment.json").read_text(encoding="utf-8"))["steps"])
     except (OSError, ValueError, KeyError, TypeError):
-        total = experiments.get(step.target.partition("-seed")[0], preset).training.steps
+        total = experiments.get(experiment_of(step.target), preset).training.steps
     try:
         with open(folder / "metrics.jsonl", "rb") as file:
             file.seek(max(0, file.seek(0, 2) - 65536))

@@ -170,7 +170,7 @@ class BestModel:
         return {f"{name}_of_few_clips": number for name, number in values.items()}
 
     def copy_to(self, path: epath.Path) -> bool:
-        """Copies the best model and its card to PATH.safetensors and PATH.json; False where nothing was measured."""
+        """Copies the best model to `path` and its card beside it (.json); False where nothing was measured."""
         own = self.folder / "model.safetensors"
         if not own.exists():
             return False

@@ -234,7 +234,7 @@ class Votes:
         self._largest = jax.jit(lambda votes: votes.max(), out_shardings=NamedSharding(mesh, PartitionSpec()))
 
     def drop_saves(self) -> None:
-        """To be called where a checkpoint was saved: a 1 that is still under way was cast for that one."""
+        """To be called by all processes after a save: a 1 that is still under way was cast for that same checkpoint."""
         self._dropping = True
 
     def cast(self, vote: int) -> int:

@@ -43,9 +43,10 @@ def run_folder(experiment: Experiment, workdir: epath.PathLike, seed: int = 0) -
 
 
 def with_data_at_hand(experiment: Experiment) -> Experiment:
-    """The experiment with the data that is there: on `colab` the stand-in for what is not prepared, which is said.
+    """The experiment on the data that is on this machine.
 
-    What a model's record names is then what it learned from, and its numbers stand with the stand-in's.
+    On `colab` that is the stand-in, with its classes and stride 1, where the paper's data set is not prepared; the log says
+    so. A model's record then names what it learned from, and its numbers stand with the stand-in's. Others are unchanged.
     """
     d = experiment.data
     if experiment.preset != "colab" or d.folder or d.name not in data.PREPARED:
@@ -62,8 +63,8 @@ def with_data_at_hand(experiment: Experiment) -> Experiment:
 def load_source(experiment: Experiment, split: str = "train") -> data.VideoSource:
     """The experiment's data set; for prediction, which doesn't condition on classes (B.4), all that synthesis has.
 
-    `clips_per_class` limits what is trained on. The test split stays whole: it says what the model does elsewhere. On
-    `colab` of what is there, see `with_data_at_hand`.
+    `clips_per_class` limits what is trained on. The test split stays whole: it says what the model does elsewhere. Which
+    data set it is on `colab`: `with_data_at_hand`.
     """
     experiment = with_data_at_hand(experiment)
     m, d = experiment.model, experiment.data
