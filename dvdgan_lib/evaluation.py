@@ -179,12 +179,36 @@ def described(result: Any) -> dict[str, Any]:
     return dataclasses.asdict(result) | {"text": str(result)}
 
 
-def find_record(name: str, generator: TrainedGenerator, folders: Sequence[epath.PathLike]) -> dict[str, Any] | None:
-    """The first record NAME.json in these folders that was measured on these very weights; None if there is none."""
+def find_record(
+    name: str,
+    generator: TrainedGenerator,
+    folders: Sequence[epath.PathLike],
+    *,
+    seed: int | None = None,
+    num_clips: int = 0,
+    sigmas: Sequence[float] = (),
+) -> dict[str, Any] | None:
+    """The first record that was measured on these very weights, and as asked.
+
+    Args:
+      name: NAME.json is looked for.
+      generator: the model.
+      folders: where, in this order (`trained_models.record_folders`).
+      seed: of the samples; None takes any.
+      num_clips: how many samples; 0 takes any number.
+      sigmas: of truncation's points, in any order; none takes any.
+
+    Returns:
+      The record, None if there is none.
+    """
     sha256 = checksum(generator)
     for folder in folders:
         file = epath.Path(folder) / f"{name}.json"
-        if file.exists() and (record := load_evaluation(file))["model"].get("sha256") == sha256:
+        if not file.exists() or (record := load_evaluation(file))["model"].get("sha256") != sha256:
+            continue
+        if seed not in (None, record["seed"]) or num_clips not in (0, record["num_clips"]):
+            continue
+        if not sigmas or sorted(sigmas) == sorted(point["sigma"] for point in record["points"]):
             return record
     return None
 

@@ -13,18 +13,17 @@ from dvdgan_lib.checkpoints import CheckpointError, git_commit, versions, write_
 from dvdgan_lib.experiments import DataConfig, Experiment, ModelConfig, TrainingConfig
 
 
-def check_configuration(folder: epath.Path, experiment: Experiment, seed: int, replicas: int) -> tuple[str, int]:
-    """Refuses to go on with another configuration than the run began with; records it where it begins.
+def check_configuration(folder: epath.Path, experiment: Experiment, replicas: int) -> tuple[list[str], int]:
+    """Refuses to go on with another configuration than the run began with.
 
     Args:
       folder: the run's.
       experiment: what is to be trained now.
-      seed: of the run, for the record.
       replicas: how many streams `data.batches` is to mix, where the run begins.
 
     Returns:
-      The commits that the run was trained by, "abc -> def" where it was resumed on another; and the run's own number of
-      replicas, which it keeps on any number of devices, so that its batches stay the same.
+      The commits that the run was trained by, this one the last; and the run's own number of replicas, which it keeps on any
+      number of devices, so that its batches stay the same.
 
     Raises:
       CheckpointError: another configuration; one sentence that says what differs.
@@ -50,17 +49,21 @@ def check_configuration(folder: epath.Path, experiment: Experiment, seed: int, r
                 f"The run in {folder} began with another configuration ({'; '.join(changed)}): "
                 "restore it, choose another workdir, or move that folder away."
             )
+    return commits, replicas
+
+
+def record_configuration(folder: epath.Path, experiment: Experiment, seed: int, commits: list[str], replicas: int) -> None:
+    """Writes what is trained from now on into the run's experiment.json; commits and replicas by `check_configuration`."""
     record = {
         "seed": seed,
         "steps": experiment.training.steps,
         "commits": commits,
         "versions": versions(),
         "replicas": replicas,
-        "experiment": now,
+        "experiment": dataclasses.asdict(experiment),
     }
     if hosts.is_first():
-        write_atomically(file, json.dumps(record, indent=1))
-    return " -> ".join(commits), replicas
+        write_atomically(folder / "experiment.json", json.dumps(record, indent=1))
 
 
 TIMES = ("seconds_per_step", "samples_per_second", "hours_left")  # in metrics.jsonl, and different in each run

@@ -31,7 +31,7 @@ from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, export
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.health import TrainingDivergedError
 from dvdgan_lib.interruption import InterruptedTrainingError, stop_on_signals
-from dvdgan_lib.run_record import TIMES, MetricsLog, check_configuration
+from dvdgan_lib.run_record import TIMES, MetricsLog, check_configuration, record_configuration
 from dvdgan_lib.updates import Updates
 
 log = logging.getLogger(__name__)
@@ -148,6 +148,8 @@ def train(
     used = devices.mesh(t.batch_size // t.accumulation).size
     folder = run_folder(experiment, workdir, seed)
     folder.mkdir(parents=True, exist_ok=True)
+    replicas = used if experiment.data.shuffling == "independent" else 1
+    commits, replicas = check_configuration(folder, experiment, replicas)
     path, checkpoints = folder / "model.safetensors", Checkpoints(folder / "checkpoints")
     if (done := max(checkpoints.steps, default=0)) > t.steps:
         checkpoints.close()
@@ -155,12 +157,11 @@ def train(
             f"The run in {folder} has {done:,} steps already, more than the {t.steps:,} asked for: ask for as many or "
             "more, or choose another workdir."
         )
-    replicas = used if experiment.data.shuffling == "independent" else 1
-    commits, replicas = check_configuration(folder, experiment, seed, replicas)
     if done == t.steps and path.exists():  # a new file of the same weights would part them from what was measured of them
         log.info("The run in %s has its %d steps already.", folder, done)
         checkpoints.close()
         return path
+    record_configuration(folder, experiment, seed, commits, replicas)
 
     updates = Updates(experiment)
     if traced_programs.worth_keeping(experiment):
@@ -195,7 +196,7 @@ def train(
         f"--seed {seed} --steps {t.steps}",
         "seed": seed,
         "steps": t.steps,
-        "commit": commits,
+        "commit": " -> ".join(commits),  # resumed on another
         "data": source.description,
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
     }

@@ -106,7 +106,7 @@ def evaluation_of(name):
     if name in evaluations:
         return generator, evaluation.load_evaluation(evaluations[name])
     folders = trained_models.record_folders(generator, workdir)
-    record = evaluation.find_record("evaluation", generator, folders)
+    record = evaluation.find_record("evaluation", generator, folders, seed=seed)
     if record is None and name == FIRST:
         classifier = metrics.find_classifier(generator.experiment, workdir)
         record = evaluation.evaluate(generator, f"{workdir}/cache/features", seed=seed, classifier=classifier)

@@ -55,12 +55,9 @@ figures_dir = figures_dir or f"{workdir}/{preset}/by_hand"
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 generator = trained_models.find(experiment, preset, workdir, models)
 folders = trained_models.record_folders(generator, workdir)
-record = None if again else evaluation.find_record("truncation", generator, folders)
 asked = [float(s) for s in sigmas.split(",")] if sigmas else []
-if record and (record["seed"] != seed or num_clips not in (0, record["num_clips"])):
-    record = None  # of another number of clips, or other latents, than asked for
-if record and asked and sorted(asked) != sorted(point["sigma"] for point in record["points"]):
-    record = None
+alike = {"seed": seed, "num_clips": num_clips, "sigmas": asked}
+record = None if again else evaluation.find_record("truncation", generator, folders, **alike)
 if record is None:
     classifier = metrics.find_classifier(generator.experiment, workdir)
     preset_grid = (0.5, 1.0) if preset == "smoke" else protocols.SIGMAS

@@ -75,9 +75,8 @@ def record_of(name, kind, measure):
     """What a model was measured at: from the record of these very weights, else now, to be kept beside the model."""
     generator = generators[name]
     folders = trained_models.record_folders(generator, workdir)
-    record = None if again else evaluation.find_record(kind, generator, folders)
-    if record and (record["seed"] != seed or num_clips not in (0, record["num_clips"])):
-        record = None  # of another number of clips, or other latents, than asked for
+    alike = {"seed": seed, "num_clips": num_clips}
+    record = None if again else evaluation.find_record(kind, generator, folders, **alike)
     if record is None:
         clips = num_clips or min(protocols.BAIR.num_clips, generator.experiment.evaluation.num_clips)
         record = measure(generator, f"{workdir}/cache/features", clips, seed=seed)

@@ -94,7 +94,7 @@ except CheckpointError as error:
     print(f"No 48-frame model: {error}")
 KINDS = {name: "evaluation" for name in paper.TABLE_1}
 KINDS |= {"bair_fp_64x64_1to15": "prediction", "kinetics600_fp_64x64_5to11": "prediction"}
-KINDS |= {"kinetics600_64x64_16f_stride1": "synthesis"}
+KINDS |= {"kinetics600_64x64_16f_stride1": "synthesis", "ucf101_128x128_16f": "inception_score"}
 records = {}
 for name, kind in [*KINDS.items(), ("kinetics600_64x64_12f", "truncation")]:
     try:

@@ -350,6 +350,27 @@ def test_prediction_is_judged_beside_copying(ours, copied, verdict):
     assert trained_judges.beats_copying(evidence()) is None
 
 
+@pytest.mark.parametrize(
+    ("score", "verdict"),
+    [
+        (32.97, verdicts.REPRODUCED),
+        (29.0, verdicts.REPRODUCED),  # the middle between 24.34 and 32.97 on a logarithmic scale is 28.33
+        (28.0, verdicts.DIRECTION),
+        (24.5, verdicts.NOT_SEEN),
+        (12.0, verdicts.CONTRADICTED),
+    ],
+)
+def test_the_published_scores_are_the_bar_where_c3d_can_be_asked(score, verdict):
+    result = {"value": score, "text": f"IS (C3D) = {score}"}
+    record = {"preset": "paper", "num_clips": 39_936, "inception_score": result}
+    found = trained_judges.beats_published_models(
+        verdicts.Evidence(None, {("ucf101_128x128_16f", "inception_score"): record})
+    )
+    assert found.verdict == verdict
+    assert found.measured == f"IS (C3D) = {score}; TGANv2's, as published: 24.34"
+    assert trained_judges.beats_published_models(evidence()).verdict == verdicts.NOT_TESTABLE
+
+
 class _Generator:
     experiment = experiments.get("kinetics600_64x64_12f")
 

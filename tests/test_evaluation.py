@@ -76,12 +76,32 @@ def test_clips_are_made_seen_and_forgotten_a_block_at_a_time(generator, monkeypa
 def test_a_record_is_found_for_the_weights_it_was_measured_on_only(generator, tmp_path):
     folders = [tmp_path / "none", tmp_path / "run"]
     assert evaluation.find_record("truncation", generator, folders) is None
-    record = evaluation.measured_on(generator) | {"points": [1, 2]}
+    record = evaluation.measured_on(generator) | {"seed": 3, "num_clips": 8, "points": [{"sigma": 1.0}, {"sigma": 0.5}]}
     evaluation.save_evaluation(record, tmp_path / "run" / "truncation.json")
-    assert evaluation.find_record("truncation", generator, folders)["points"] == [1, 2]
+    assert evaluation.find_record("truncation", generator, folders) == record
     assert record["model"]["sha256"] == hashlib.sha256(b"weights").hexdigest()
     (tmp_path / "run" / "model.safetensors").write_bytes(b"other weights")
     assert evaluation.find_record("truncation", generator, folders) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "same"),
+    [
+        ({"seed": 3}, True),
+        ({"seed": 0}, False),
+        ({"num_clips": 0}, True),
+        ({"num_clips": 8}, True),
+        ({"num_clips": 16}, False),
+        ({"sigmas": [0.5, 1.0]}, True),
+        ({"sigmas": [1.0]}, False),
+        ({"sigmas": [0.25, 1.0]}, False),
+    ],
+)
+def test_a_record_is_found_where_it_is_of_what_was_asked_for(generator, tmp_path, asked, same):
+    points = {"points": [{"sigma": 1.0}, {"sigma": 0.5}]}
+    record = evaluation.measured_on(generator) | {"seed": 3, "num_clips": 8} | points
+    evaluation.save_evaluation(record, tmp_path / "truncation.json")
+    assert (evaluation.find_record("truncation", generator, [tmp_path], **asked) is not None) == same
 
 
 def test_a_stand_ins_classifier_says_how_many_samples_show_their_class(generator, seen, tmp_path):

@@ -15,7 +15,18 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import data, evaluation, experiments, paper, training, updates
+from dvdgan_lib import (
+    data,
+    evaluation,
+    experiments,
+    metrics,
+    paper,
+    trained_judges,
+    trained_models,
+    training,
+    updates,
+    verdicts,
+)
 from dvdgan_lib.data import preparation, raw_splits
 from dvdgan_lib.data.video import crop_square, read_frames, window_start
 from dvdgan_lib.metrics import i3d_features
@@ -300,6 +311,27 @@ def test_ucf101(paper_runs):
     settings = paper_runs("ucf101_128x128_16f")
     run_notebook("08_ucf101", artefacts="figure_09", columns=3, **settings)
     assert "UCF-101" in artefact(settings, "figure_09")["data"]
+
+
+def test_table_2_and_its_ranking(paper_runs, monkeypatch):
+    """C3D's score, measured once (here made up: its 39,936 clips take an accelerator), is in the table and in the ledger."""
+    settings = paper_runs("ucf101_128x128_16f")
+    score = metrics.C3DInceptionScoreResult("IS (C3D)", (20.0, 22.0), (9984, 9984), (16, 8, 8), "C3D", "tgan")
+    asked = []
+    monkeypatch.setattr(metrics, "c3d_inception_score", lambda draws, protocol: asked.append(protocol) or score)
+    for _ in range(2):
+        variables = run_notebook("08_ucf101", artefacts="table_2", **settings)
+    assert asked == ["tgan"], "the second time it is read"
+    measured = artefact(settings, "table_2")["measured"]["ours: DVD-GAN"]
+    assert (measured["score"], measured["clips"]) == (21.0, 2 * 9984)
+    assert "| 21.00 |" in (Path(settings["figures_dir"]) / "table_2.md").read_text()
+    folders = trained_models.record_folders(variables["generator"], settings["workdir"])
+    record = evaluation.find_record("inception_score", variables["generator"], folders)
+    judged = trained_judges.beats_published_models(
+        verdicts.Evidence(None, {("ucf101_128x128_16f", "inception_score"): record})
+    )
+    assert judged.verdict == verdicts.CONTRADICTED
+    assert "TGANv2's, as published: 24.34" in judged.measured
 
 
 def test_prediction(paper_runs):

@@ -20,7 +20,7 @@ import pytest
 
 from dvdgan_lib import data, devices, experiments, paper, sampling, training
 from dvdgan_lib.checkpoints import CheckpointError, load_generator
-from dvdgan_lib.run_record import TIMES, check_configuration
+from dvdgan_lib.run_record import TIMES, check_configuration, record_configuration
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "kinetics600_64x64_12f"
@@ -130,13 +130,14 @@ def test_a_finished_run_started_again_only_exports(run, tmp_path):
 def test_a_finished_run_is_left_as_it_is(run, tmp_path, monkeypatch):
     """Records are of a file's checksum: the same weights with today's commit in their card would be found in none."""
     model = run(tmp_path, steps=2)
-    before = model.read_bytes()
+    files = [model, model.with_name("experiment.json")]
+    before = [file.read_bytes() for file in files]
     monkeypatch.setattr("dvdgan_lib.run_record.git_commit", lambda: ("another", False))
     assert run(tmp_path, steps=2) == model
-    assert model.read_bytes() == before
+    assert [file.read_bytes() for file in files] == before
     with pytest.raises(CheckpointError, match=r"has 2 steps already, more than the 1 asked for: ask for as many or more"):
         run(tmp_path, steps=1)
-    assert model.read_bytes() == before
+    assert [file.read_bytes() for file in files] == before
 
 
 def test_damaged_newest_checkpoint_is_passed_over(run, straight, tmp_path, caplog, tiny):
@@ -302,14 +303,13 @@ def test_a_run_on_few_clips_in_one_order(run, tmp_path, tiny, asked):
 
 
 def test_a_field_that_a_record_lacks_had_its_default(tmp_path, tiny):
-    check_configuration(tmp_path, tiny, 0, 4)
+    record_configuration(tmp_path, tiny, 0, ["a commit"], 4)
     rewrite_record(tmp_path, lambda record: record["experiment"]["data"].pop("shuffling"))
-    assert check_configuration(tmp_path, tiny, 0, 8)[1] == 4
+    assert check_configuration(tmp_path, tiny, 8)[1] == 4
     rewrite_record(tmp_path, lambda record: (record.pop("replicas"), record["experiment"]["data"].pop("shuffling")))
-    assert check_configuration(tmp_path, tiny, 0, 8)[1] == 1, "before there were replicas, all devices had one order"
-    rewrite_record(tmp_path, lambda record: record["experiment"]["data"].pop("shuffling"))
+    assert check_configuration(tmp_path, tiny, 8)[1] == 1, "before there were replicas, all devices had one order"
     with pytest.raises(CheckpointError, match=r"data.shuffling: independent then, disjoint now"):
-        check_configuration(tmp_path, replaced(tiny, "data", shuffling="disjoint"), 0, 1)
+        check_configuration(tmp_path, replaced(tiny, "data", shuffling="disjoint"), 1)
 
 
 def test_processes_that_cannot_share_a_batch_are_one_sentence(tmp_path, tiny, monkeypatch):

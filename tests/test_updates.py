@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from dvdgan_lib import data, devices, discriminators, experiments, layers, training
 from dvdgan_lib.checkpoints import CheckpointError
 from dvdgan_lib.discriminators import DualDiscriminator
-from dvdgan_lib.run_record import check_configuration
+from dvdgan_lib.run_record import check_configuration, record_configuration
 from dvdgan_lib.updates import State, Updates
 
 METRICS_OF_D = {f"{d}_{of}" for d in ("spatial", "temporal") for of in ("real", "fake", "accuracy")} | {
@@ -274,16 +274,15 @@ def test_bfloat16_features_give_nearly_the_same_gradients_to_float32_weights(tin
 
 def test_runs_from_before_the_options_go_on_as_they_were(tiny, tmp_path):
     """Their records lack the fields: what these default to is what the runs did. Another choice is refused."""
-    check_configuration(epath.Path(tmp_path), tiny, 0, 1)
+    record_configuration(epath.Path(tmp_path), tiny, 0, ["a commit"], 1)
     file = tmp_path / "experiment.json"
     record = json.loads(file.read_text())
     for name in ("compute_dtype", "sharding", "accumulation", "evaluate_by", "export"):
         del record["experiment"]["training"][name]
     file.write_text(json.dumps(record))
-    check_configuration(epath.Path(tmp_path), tiny, 0, 1)
-    file.write_text(json.dumps(record))
+    check_configuration(epath.Path(tmp_path), tiny, 1)
     with pytest.raises(CheckpointError, match=r"training\.compute_dtype: float32 then, bfloat16 now"):
-        check_configuration(epath.Path(tmp_path), with_options(tiny, compute_dtype="bfloat16"), 0, 1)
+        check_configuration(epath.Path(tmp_path), with_options(tiny, compute_dtype="bfloat16"), 1)
 
 
 def test_initial_weights_are_orthogonal(tiny_state):
