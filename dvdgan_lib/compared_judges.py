@@ -11,7 +11,16 @@ import numpy as np
 
 from dvdgan_lib import curves, experiments
 from dvdgan_lib.curves import Curve
-from dvdgan_lib.verdicts import CONTRADICTED, DIRECTION, NOT_SEEN, REPRODUCED, Evidence, Finding, by_spread, weakest
+from dvdgan_lib.verdicts import (
+    CONTRADICTED,
+    DIRECTION,
+    NOT_SEEN,
+    REPRODUCED,
+    Evidence,
+    Finding,
+    by_spread,
+    weakest,
+)
 
 REFERENCE = "phi_pool2"
 
@@ -122,6 +131,19 @@ def more_frames_are_better(evidence: Evidence) -> Finding | None:
     )
 
 
+def all_pixels_are_best(evidence: Evidence) -> Finding | None:
+    """FID where D_T sees all pixels beside that of the other phis. That D_S sees all frames is no run of Figure 6."""
+    names = experiments.FIGURE_6["phi"]
+    if not _have(evidence, *names):
+        return None
+    others = [name for name in names if name != "phi_identity"]
+    parts = {name: _compare(evidence, "fid", "phi_identity", name) for name in others}
+    listed = ", ".join(f"below {name} {verdict}" for name, verdict in parts.items())
+    frames = experiments.get("k_10", "paper").model.num_frames
+    measured = f"{_numbers(evidence, 'fid', *names)}; {listed}; k = T takes three seeds of k = {frames}"
+    return Finding(measured, _size(evidence, *names), weakest(*parts.values()))
+
+
 def final_norm_is_indispensable(evidence: Evidence) -> Finding | None:
     """FID without the last norm: a catastrophe is at least twice the reference's."""
     names = (REFERENCE, "no_final_norm")
@@ -144,16 +166,32 @@ def block_norms_trade(evidence: Evidence) -> Finding | None:
     return Finding(f"{measured}; IS higher: {score}, FID worse: {fid}", _size(evidence, *names), weakest(score, fid))
 
 
+OTHER_NORMS = ("norm_layer", "norm_instance", "norm_none")
+
+
 def group_norm_is_next(evidence: Evidence) -> Finding | None:
-    """FID of group norm below that of the others, and not below batch norm's."""
-    others = ("norm_layer", "norm_instance", "norm_none")
-    names = (REFERENCE, "norm_group", *others)
+    """FID of group norm below that of layer, instance and no norm, within ALIKE of batch norm's and not below it."""
+    names = (REFERENCE, "norm_group", *OTHER_NORMS)
     if not _have(evidence, *names):
         return None
-    parts = [_compare(evidence, "fid", "norm_group", name) for name in others]
+    parts = [_compare(evidence, "fid", "norm_group", name) for name in OTHER_NORMS]
     if _compare(evidence, "fid", REFERENCE, "norm_group") == CONTRADICTED:
         parts.append(CONTRADICTED)
-    return Finding(_numbers(evidence, "fid", *names), _size(evidence, *names), weakest(*parts))
+    batch, group = (curves.ends(evidence.curves[name], "fid").mean() for name in names[:2])
+    if not batch <= group <= ALIKE * batch:
+        parts.append(NOT_SEEN)
+    measured = f"{_numbers(evidence, 'fid', *names)}; group norm's {group / batch:.2f} times batch norm's"
+    return Finding(measured, _size(evidence, *names), weakest(*parts))
+
+
+def other_norms_are_worse(evidence: Evidence) -> Finding | None:
+    """FID of layer, instance and no norm above batch norm's."""
+    names = (REFERENCE, *OTHER_NORMS)
+    if not _have(evidence, *names):
+        return None
+    parts = {name: _compare(evidence, "fid", REFERENCE, name) for name in OTHER_NORMS}
+    listed = ", ".join(f"{name} {verdict}" for name, verdict in parts.items())
+    return Finding(f"{_numbers(evidence, 'fid', *names)}; {listed}", _size(evidence, *names), weakest(*parts.values()))
 
 
 def deep_is_slower_by_steps(evidence: Evidence) -> Finding | None:

@@ -23,6 +23,7 @@ from dvdgan_lib.verdicts import (
     by_curve,
     by_ratio,
     for_as_many_steps,
+    of_clips,
     weakest,
 )
 
@@ -40,7 +41,7 @@ def _truncation(evidence: Evidence, key: str, papers_ratio: float) -> Finding | 
     best = next(i for i, point in enumerate(points) if point["sigma"] == record["best"])
     name = points[0][key]["text"].split(" = ")[0]
     sigmas = ", ".join(f"{point['sigma']:g}" for point in points)
-    size = f"{record['preset']}, {record['num_clips']} clips a point, one model: no spread"
+    size = f"{record['preset']}, a point of {of_clips(record['num_clips'])}, one model: no spread"
     verdict = by_curve(values[: best + 1], papers_ratio) if best else NOT_SEEN
     return Finding(f"{name} at sigma {sigmas}: {curve}; best Inception Score at {record['best']:g}", size, verdict)
 
@@ -101,50 +102,63 @@ def beats_copying(evidence: Evidence) -> Finding | None:
     verdict = CONTRADICTED if fvd[0] > fvd[1] else REPRODUCED if psnr[0] >= psnr[1] else DIRECTION
     return Finding(
         f"FVD {fvd[0]:.0f}, copying {fvd[1]:.0f}; PSNR of the first predicted frame {psnr[0]:.1f} dB, copying {psnr[1]:.1f}",
-        f"{record['preset']}, {record['num_clips']} test clips, {record['data']}, one model",
+        f"{record['preset']}, {of_clips(record['num_clips'])}, {record['data']}, one model",
         verdict,
     )
 
 
-_TABLE_4 = (("kinetics600_fp_64x64_5to11", "prediction"), ("kinetics600_64x64_16f_stride1", "synthesis"))
+_PREDICTION = ("kinetics600_fp_64x64_5to11", "prediction")
+_SYNTHESIS = ("kinetics600_64x64_16f_stride1", "synthesis")
 
 
-def _fvd(evidence: Evidence) -> tuple[dict[str, float], dict[str, float], str] | None:
-    """FVD on Kinetics of prediction and of synthesis, by split, and their size; None where one has not been measured."""
-    records = [evidence.records.get(key) for key in _TABLE_4]
-    if not all(records) or any(record["results"].keys() < {"train", "test"} for record in records):
-        return None
-    values = [{s: record["results"][s]["samples"]["fvd"]["value"] for s in ("train", "test")} for record in records]
-    clips = min(record["num_clips"] for record in records)
-    return *values, f"{records[0]['preset']}, {clips} clips a number, {records[0]['data']}, one model each"
+def _on_both_splits(evidence: Evidence, key: tuple[str, str]) -> dict[str, Any] | None:
+    """A record of Table 4 that has training and test clips; None where it has not been measured."""
+    record = evidence.records.get(key)
+    return record if record and record["results"].keys() >= {"train", "test"} else None
+
+
+def _fvd(record: dict[str, Any], split: str, of: str = "samples") -> float:
+    return record["results"][split][of]["fvd"]["value"]
 
 
 def synthesis_beats_prediction(evidence: Evidence) -> Finding | None:
     """FVD on test clips, prediction's over synthesis's."""
-    if (found := _fvd(evidence)) is None:
+    prediction, synthesis = (_on_both_splits(evidence, key) for key in (_PREDICTION, _SYNTHESIS))
+    if not (prediction and synthesis):
         return None
-    prediction, synthesis, size = found
+    clips = of_clips(min(prediction["num_clips"], synthesis["num_clips"]))
+    size = f"{prediction['preset']}, a number of {clips}, {prediction['data']}, one model each"
     papers = paper.TABLE_4["DVD-GAN-FP"][1][0] / paper.TABLE_4["DVD-GAN"][1][0]
-    measured = f"FVD of synthesis {synthesis['test']:.0f}, of prediction {prediction['test']:.0f}"
-    of_prediction = evidence.records["kinetics600_fp_64x64_5to11", "prediction"]["data"]
-    of_synthesis = evidence.records["kinetics600_64x64_16f_stride1", "synthesis"]["data"]
-    if of_synthesis != of_prediction:  # as of a predictor from before it took synthesis's classes
-        return Finding(f"{measured}, but synthesis of other data: {of_synthesis}", size, NOT_TESTABLE)
-    steps = [evidence.records[key]["model"]["steps"] for key in _TABLE_4]
+    measured = f"FVD of synthesis {_fvd(synthesis, 'test'):.0f}, of prediction {_fvd(prediction, 'test'):.0f}"
+    if synthesis["data"] != prediction["data"]:  # as of a predictor from before it took synthesis's classes
+        what = f"{measured}, but synthesis of other data: {synthesis['data']}; takes {_PREDICTION[0]} trained on those"
+        return Finding(what, size, NOT_TESTABLE)
+    steps = [record["model"]["steps"] for record in (synthesis, prediction)]
     if not for_as_many_steps(steps):
-        return Finding(f"{measured}, after {steps[1]:,} and {steps[0]:,} steps", size, NOT_TESTABLE)
-    return Finding(measured, size, by_ratio(prediction["test"] / synthesis["test"], papers))
+        what = f"{measured}, after {steps[0]:,} and {steps[1]:,} steps; takes {max(steps) // 2:,} or more of both"
+        return Finding(what, size, NOT_TESTABLE)
+    return Finding(measured, size, by_ratio(_fvd(prediction, "test") / _fvd(synthesis, "test"), papers))
 
 
 def splits_are_alike(evidence: Evidence) -> Finding | None:
-    """FVD of predictions on training and on test clips."""
-    if (found := _fvd(evidence)) is None:
+    """FVD of predictions on training and on test clips, of a model that has learned to predict.
+
+    One that has not is alike on both, too.
+    """
+    if (record := _on_both_splits(evidence, _PREDICTION)) is None:
         return None
-    prediction, _, size = found
-    ratio = prediction["test"] / prediction["train"]
-    apart = max(ratio, 1 / ratio)
+    train, test = (_fvd(record, split) for split in ("train", "test"))
+    copied = [_fvd(record, split, "copy_last_frame") for split in ("train", "test")]
+    apart = max(test / train, train / test)
     verdict = REPRODUCED if apart <= 1.1 else NOT_SEEN if apart <= 1.5 else CONTRADICTED
-    return Finding(f"FVD on training clips {prediction['train']:.0f}, on test clips {prediction['test']:.0f}", size, verdict)
+    if test >= copied[1] and verdict == REPRODUCED:
+        verdict = NOT_SEEN
+    return Finding(
+        f"FVD on training clips {train:.0f}, on test clips {test:.0f}; of the last frame repeated {copied[0]:.0f} and "
+        f"{copied[1]:.0f}",
+        f"{record['preset']}, a number of {of_clips(record['num_clips'])}, {record['data']}, one model",
+        verdict,
+    )
 
 
 def larger_is_harder(evidence: Evidence) -> Finding | None:
@@ -163,10 +177,12 @@ def larger_is_harder(evidence: Evidence) -> Finding | None:
         f"{record['clip'][1]}x{record['clip'][2]}, {record['model']['steps']:,} steps: {value:.2f}"
         for record, value in zip(records, fid, strict=True)
     )
-    size = f"{records[0]['preset']}, {min(record['num_clips'] for record in records)} clips a number, one model each"
+    clips = of_clips(min(record["num_clips"] for record in records))
+    size = f"{records[0]['preset']}, a number of {clips}, one model each"
     steps = [record["model"]["steps"] for record in records]
     if not for_as_many_steps(steps):
-        return Finding(f"FID at {sizes}; not for as many steps, so this is not resolution alone", size, NOT_TESTABLE)
+        why = "not for as many steps, so this is not resolution alone"
+        return Finding(f"FID at {sizes}; {why}; takes {max(steps) // 2:,} or more of each", size, NOT_TESTABLE)
     return Finding(f"FID at {sizes}", size, by_curve(fid, papers))
 
 

@@ -56,6 +56,12 @@ def for_as_many_steps(steps: Sequence[int]) -> bool:
     return max(steps) <= 2 * min(steps)
 
 
+def of_clips(num: int) -> str:
+    """How many clips a Frechet distance is of, flagged where they are few."""
+    few = " (fewer than 512: Frechet distances are biased upwards)" if num < 512 else ""
+    return f"{num:,} clips{few}"
+
+
 def by_ratio(ours: float, papers: float, least: float = 1.02) -> str:
     """A ratio beside the paper's (both of what should be larger over what should be smaller).
 

@@ -312,6 +312,45 @@ REFERENCE = (BOTH, ((3.9, 4.0, 4.1), (5.9, 6.0, 6.1)))
             },
             verdicts.CONTRADICTED,
         ),
+        (
+            "group_norm_is_next",  # the best of the others, and far from batch norm
+            {
+                name: (BOTH, ((fid,), (5.0,)))
+                for name, fid in (
+                    ("norm_group", 5.1),
+                    ("norm_layer", 6.0),
+                    ("norm_instance", 6.0),
+                    ("norm_none", 9.0),
+                )
+            },
+            verdicts.NOT_SEEN,
+        ),
+        (
+            "other_norms_are_worse",
+            {
+                name: (BOTH, ((fid,), (5.0,)))
+                for name, fid in (("norm_layer", 4.3), ("norm_instance", 6.0), ("norm_none", 9.0))
+            },
+            verdicts.REPRODUCED,
+        ),
+        (
+            "other_norms_are_worse",
+            {
+                name: (BOTH, ((fid,), (5.0,)))
+                for name, fid in (("norm_layer", 4.05), ("norm_instance", 6.0), ("norm_none", 9.0))
+            },
+            verdicts.NOT_SEEN,
+        ),
+        (
+            "all_pixels_are_best",
+            {name: (BOTH, ((fid,), (5.0,))) for name, fid in (("phi_identity", 3.0), ("phi_pool4", 4.1), ("phi_crop", 4.3))},
+            verdicts.REPRODUCED,
+        ),
+        (
+            "all_pixels_are_best",
+            {name: (BOTH, ((fid,), (5.0,))) for name, fid in (("phi_identity", 3.0), ("phi_pool4", 4.1), ("phi_crop", 2.0))},
+            verdicts.CONTRADICTED,
+        ),
     ],
 )
 def test_compared_runs_are_judged_by_where_their_curves_end(judge, runs, verdict):
@@ -407,8 +446,9 @@ def test_memorisation_compares_models_of_about_as_many_steps():
     assert judged.verdict == verdicts.NOT_TESTABLE
 
 
-def fvd_record(train, test):
-    results = {split: {"samples": {"fvd": {"value": value}}} for split, value in (("train", train), ("test", test))}
+def fvd_record(train, test, copied=500):
+    both = lambda value: {"samples": {"fvd": {"value": value}}, "copy_last_frame": {"fvd": {"value": copied}}}  # noqa: E731
+    results = {"train": both(train), "test": both(test)}
     return {"preset": "laptop", "num_clips": 256, "data": "shapes", "results": results, "model": {"steps": 700}}
 
 
@@ -433,7 +473,34 @@ def test_table_4_is_judged_by_both_records(prediction, synthesis, better, alike)
     records["kinetics600_64x64_16f_stride1", "synthesis"]["data"] = "fewer shapes"
     assert trained_judges.synthesis_beats_prediction(verdicts.Evidence(None, records)).verdict == verdicts.NOT_TESTABLE
     records.popitem()
-    assert trained_judges.splits_are_alike(verdicts.Evidence(None, records)) is None
+    assert trained_judges.synthesis_beats_prediction(verdicts.Evidence(None, records)) is None
+    assert trained_judges.splits_are_alike(verdicts.Evidence(None, records)).verdict == alike
+    assert trained_judges.splits_are_alike(evidence()) is None
+
+
+def test_a_predictor_that_copying_beats_says_nothing_of_splits():
+    """It is alike on both, as copying itself is."""
+    records = {("kinetics600_fp_64x64_5to11", "prediction"): fvd_record(900, 905, copied=340)}
+    found = trained_judges.splits_are_alike(verdicts.Evidence(None, records))
+    assert found.verdict == verdicts.NOT_SEEN
+    assert "of the last frame repeated 340" in found.measured
+    assert "256 clips (fewer than 512: Frechet distances are biased upwards)" in found.size
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"),
+    [(1.0, verdicts.DIRECTION), (2.0, verdicts.NOT_SEEN), (3.0, verdicts.CONTRADICTED), (None, verdicts.DIRECTION)],
+)
+def test_faster_in_wall_clock_time_takes_both_operations_and_seconds(seconds, verdict):
+    """At the paper's size BigGAN-deep's step is 2.3 times cheaper, by counting; here it must be faster, too."""
+    given = compared(phi_pool2=REFERENCE, biggan_deep=(BOTH, ((9.0,), (2.0,))))
+    for name, taken in (("phi_pool2", 2.0), ("biggan_deep", seconds)):
+        given.curves[name] = [dataclasses.replace(c, seconds_per_step=taken) for c in given.curves[name]]
+    if seconds is None:
+        del given.curves["biggan_deep"]
+    found = exact_judges.deep_is_cheaper(given)
+    assert found.verdict == verdict
+    assert ("s a step" in found.measured) == (seconds is not None)
 
 
 @pytest.mark.parametrize(

@@ -306,7 +306,7 @@ def test_a_field_that_a_record_lacks_had_its_default(tmp_path, tiny):
     record_configuration(tmp_path, tiny, 0, ["a commit"], 4)
     rewrite_record(tmp_path, lambda record: record["experiment"]["data"].pop("shuffling"))
     assert check_configuration(tmp_path, tiny, 8)[1] == 4
-    rewrite_record(tmp_path, lambda record: (record.pop("replicas"), record["experiment"]["data"].pop("shuffling")))
+    rewrite_record(tmp_path, lambda record: record.pop("replicas"))
     assert check_configuration(tmp_path, tiny, 8)[1] == 1, "before there were replicas, all devices had one order"
     with pytest.raises(CheckpointError, match=r"data.shuffling: independent then, disjoint now"):
         check_configuration(tmp_path, replaced(tiny, "data", shuffling="disjoint"), 1)
