@@ -78,6 +78,10 @@ def evaluations(artefact):
     return batch.evaluation_paths(artefact, PRESET, RUNS, FROM_SCRATCH)
 
 
+def truncations(artefact):
+    return list(batch.truncation_paths(artefact, PRESET, RUNS).values())
+
+
 def records(artefact):
     """papermill's options for the parameters `curves` and `evaluations`, of notebooks that have them."""
     there = {"curves": curves(artefact), "evaluations": evaluations(artefact)}
@@ -88,6 +92,7 @@ def records(artefact):
 # Left out of the whole; each can still be asked for by its name.
 LEFT_OUT = batch.left_out(PRESET, RUNS, FROM_SCRATCH)
 CURVES = {run: path for artefact in batch.ARTEFACTS for run, path in curves(artefact).items()}
+CLASSIFIERS = batch.classifier_paths(PRESET, RUNS, FROM_SCRATCH)
 TRAINED = sorted({*batch.RUNS, *CURVES})
 UNTRAINED = [run for run in TRAINED if not os.path.exists(f"{HOME}/{run}/model.safetensors")]
 
@@ -107,7 +112,7 @@ def target(artefact):
     """
     runs = batch.read_by(artefact, PRESET, RUNS, FROM_SCRATCH)
     files = [f"{HOME}/data/{run}.json" for run in runs] + [model(run) for run in runs]
-    files += [*curves(artefact).values(), *evaluations(artefact).values()]
+    files += [*curves(artefact).values(), *evaluations(artefact).values(), *truncations(artefact)]
     files += artefact_files(f"{HOME}/artefacts", artefact)
     return files + (artefact_files(FIGURES, artefact) if PRESET == "laptop" else [])
 
@@ -154,6 +159,23 @@ rule data:
         " notebooks/01_data_prep.ipynb {log.notebook} > {log.text} 2>&1"
 
 
+# What measures a run as it trains, and its samples: before any run, from scratch. Only those that are missing, as below.
+rule classifier:
+    wildcard_constraints:
+        data="|".join(name for name in batch.CLASSIFIED if not os.path.exists(f"{HOME}/classifier_{name}/model.safetensors"))
+        or "none",
+    output:
+        f"{HOME}/classifier_{{data}}/model.safetensors",
+    log:
+        notebook=f"{HOME}/notebooks/04_classifier-{{data}}.ipynb",
+        text=f"{HOME}/notebooks/04_classifier-{{data}}.log",
+    threads: ALL_CORES
+    resources:
+        gpu=int(ACCELERATOR == "cuda"),
+    shell:
+        "{PAPERMILL} -p data {wildcards.data} notebooks/04_classifier.ipynb {log.notebook} > {log.text} 2>&1"
+
+
 # There is a rule only for models that are missing: to Snakemake a trained model is a file that nothing makes stale and no
 # rule deletes. Hours of training must not be thrown away for a changed comment, nor for new settings unasked: to train
 # again, delete the run's folder. (Marking the input `ancient` would do less: what lies behind is then not checked at once.)
@@ -164,6 +186,7 @@ rule train:
         run="|".join(UNTRAINED) or "none",
     input:
         f"{HOME}/data/{{run}}.json",
+        CLASSIFIERS,
     output:
         f"{HOME}/{{run}}/model.safetensors",
     log:
@@ -188,6 +211,10 @@ rule evaluate:
         settings=lambda wildcards: batch.settings(wildcards.run, PRESET),
         experiment=lambda wildcards: batch.experiment_of(wildcards.run),
         seed=lambda wildcards: seed(wildcards.run),
+        # What anchors Table 1's scale; else it is read from the shipped record.
+        baselines=lambda wildcards: f"-p baselines {','.join(batch.ANCHORS)}"
+        if FROM_SCRATCH and PRESET == "laptop" and wildcards.run == batch.TABLE_1[0]
+        else "",
     log:
         notebook=f"{HOME}/notebooks/04_metrics-{{run}}.ipynb",
         text=f"{HOME}/notebooks/04_metrics-{{run}}.log",
@@ -195,14 +222,37 @@ rule evaluate:
     resources:
         gpu=int(ACCELERATOR == "cuda"),
     shell:
-        "{PAPERMILL} -p experiment {params.experiment} -p seed {params.seed} -p model {input.model}"
+        "{PAPERMILL} -p experiment {params.experiment} -p seed {params.seed} -p model {input.model} {params.baselines}"
         " notebooks/04_metrics.ipynb {log.notebook} > {log.text} 2>&1"
+
+
+# The right half of Table 1's rows; the first row's is the artefact `truncation`.
+rule truncate:
+    wildcard_constraints:
+        run="|".join(batch.TABLE_1[1:]),
+    input:
+        model=lambda wildcards: model(wildcards.run),
+    output:
+        f"{HOME}/{{run}}/truncation.json",
+    params:
+        code=staleness.fingerprint("07_truncation"),
+        settings=lambda wildcards: batch.settings(wildcards.run, PRESET),
+    log:
+        notebook=f"{HOME}/notebooks/07_truncation-{{run}}.ipynb",
+        text=f"{HOME}/notebooks/07_truncation-{{run}}.log",
+    threads: ALL_CORES
+    resources:
+        gpu=int(ACCELERATOR == "cuda"),
+    shell:
+        "{PAPERMILL} -p experiment {wildcards.run} -p artefacts none -y 'models: {{{wildcards.run}: {input.model}}}'"
+        " notebooks/07_truncation.ipynb {log.notebook} > {log.text} 2>&1"
 
 
 rule artefact:
     input:
         models=lambda wildcards: [model(run) for run in models(wildcards.artefact)],
         evaluations=lambda wildcards: list(evaluations(wildcards.artefact).values()),
+        truncations=lambda wildcards: truncations(wildcards.artefact),
         curves=lambda wildcards: list(curves(wildcards.artefact).values()),
         after=lambda wildcards: [
             f"{HOME}/artefacts/{artefact}.json"
@@ -251,8 +301,11 @@ onstart:
     except batch.BatchError as error:
         raise WorkflowError(str(error))
     # Snakemake's own books: each job of this run, and what has become of it.
-    JOBS = {job: job.wildcards.get("run") or job.wildcards.get("artefact") for job in workflow.dag.needrun_jobs()}
-    JOBS = {job: batch_plan.step(job.rule.name, target, PRESET) for job, target in JOBS.items() if target}
+    NAMED = ("run", "artefact", "data")  # what a job is of; `all` is of none
+    JOBS = {job: next(filter(None, map(job.wildcards.get, NAMED)), None) for job in workflow.dag.needrun_jobs()}
+    JOBS = {job: batch_plan.step(job.rule.name, target, PRESET, FROM_SCRATCH) for job, target in JOBS.items() if target}
+    if estimate := batch_report.estimate(JOBS.values(), HOME, FROM_SCRATCH):
+        print(estimate, file=sys.stderr, flush=True)
 
     def states():
         for job, step in JOBS.items():

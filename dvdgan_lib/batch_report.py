@@ -46,6 +46,35 @@ def format_hours(hours: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
 
 
+def estimate(steps: Iterable[Step], home: str | Path, from_scratch: bool = False) -> str:
+    """What a batch takes that trains, in words, before it starts; empty where nothing is trained.
+
+    Args:
+      steps: all that are due.
+      home: the preset's folder under runs/: of a training that was stopped there only the rest counts.
+      from_scratch: as the batch was asked.
+    """
+    steps, home = list(steps), Path(home)
+    trainings = [step for step in steps if step.rule == "train"]
+    if not trainings:
+        return ""
+    hours, begun = sum(step.hours for step in steps), []
+    for step in trainings:
+        reached, total = training_progress(home / step.target, step, home.name)
+        if reached:
+            hours -= step.hours * reached / total
+            begun.append(f"{step.target} (step {reached:,} of {total:,})")
+    trained = len([file for file in home.glob("*/model.safetensors") if not file.parent.name.startswith("classifier_")])
+    hardware = experiments.get(experiment_of(trainings[0].target), home.name).cost.hardware
+    lists = f"make plan PRESET={home.name}" + " FROM_SCRATCH=1" * from_scratch
+    return (
+        f"Before it starts: {len(steps)} steps are due, {len(trainings)} of them trainings. Estimated: "
+        f"{format_hours(hours)} on {hardware}, {sum(step.gigabytes for step in steps):.1f} GB. "
+        f"In {home}/ already: models {trained}, begun {', '.join(begun) or 'none'}.\n"
+        f"It may be stopped at any time, and goes on from there by the same command. `{lists}` lists the steps."
+    )
+
+
 class Progress(threading.Thread):
     """Prints how far the batch is: when a step begins, and every so often: steps done, what runs, time left.
 

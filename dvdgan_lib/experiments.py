@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from dvdgan_lib import pod_hours
+
 PRESETS = ("smoke", "laptop", "colab", "paper")
 
 # The variants of sections 3.1 and 4.3 and of appendices A and D, by name.
@@ -136,6 +138,7 @@ class Cost:
     evaluate_hours: float
     gigabytes: float
     reached: str = "not run yet"
+    basis: str = ""  # what train_hours come from, where it isn't our own experience
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ class Experiment:
             f"  {m.num_frames} frames of {m.resolution}x{m.resolution}, ch {m.ch}, k {m.k}, phi {m.phi}, norm {m.norm}; "
             f"data {self.data.folder or self.data.name}, stride {self.data.stride}\n"
             f"  {t.steps:,} steps at batch {t.batch_size}; {c.hardware}: {c.train_hours:g} h, {c.gigabytes:g} GB; "
-            f"reached: {c.reached}"
+            f"reached: {c.reached}" + (f"\n  hours: {c.basis}" if c.basis else "")
         )
 
 
@@ -305,13 +308,8 @@ def _paper(run: _Run) -> dict[str, Any]:
         "data": DataConfig(run.data, run.stride, clips_per_class=run.clips_per_class),
         "training": TrainingConfig(steps=run.steps, **measured),
         "evaluation": EvaluationConfig(num_clips=50_000, batch_size=256),
-        "cost": Cost(
-            "TPU pod of 32 to 512 replicas (v3 cores, as we read it)",
-            48.0,
-            2.0,
-            250.0,
-            f"the paper: {run.hours} hours; not run by us",
-        ),
+        # Hours of training are `_on_a_slice`'s.
+        "cost": Cost("TPU pod", 0.0, 2.0, 250.0, f"the paper: most models {run.hours} hours; not run by us"),
     }
 
 
@@ -333,7 +331,7 @@ def _colab(run: _Run) -> dict[str, Any]:
             export="last",
         ),
         "evaluation": EvaluationConfig(num_clips=2048, batch_size=64),
-        "cost": Cost("one TPU chip (v5e-1; 3.4 h on v6e-1, by the TPU's compiler)", 5.5, 0.2, 10.0),
+        "cost": Cost("one TPU chip", 0.0, 0.2, 10.0),
     }
 
 
@@ -395,10 +393,16 @@ def _smoke(run: _Run) -> dict[str, Any]:
 
 # What runs have reached so far, by preset and name.
 _REACHED = {
-    ("laptop", "kinetics600_64x64_12f"): "FVD 559, FID 6.67 of 512 clips by I3D-K400, 5,720 steps (blurred data 783, 9.72)",
-    ("laptop", "bair_fp_64x64_1to15"): "FVD 591 of 256 test clips by I3D-K400, 3,710 steps (last frame repeated: 855)",
-    ("laptop", "ucf101_128x128_16f"): "score 2.38 of at most 3 by the classifier of the films, 512 samples, 2,000 steps",
-    ("laptop", "kinetics600_64x64_48f"): "looked at after 2,000 steps (Figure 5), not measured",
+    ("laptop", "kinetics600_64x64_12f"): (
+        "FVD 559, FID 6.67 of 512 clips by I3D-K400, 5,720 steps (blurred data 783, 9.72): shapes move as asked (Figure 4)"
+    ),
+    ("laptop", "bair_fp_64x64_1to15"): (
+        "FVD 591 of 256 test clips (biased upwards) by I3D-K400, 3,710 steps (copying: 855): toys stay, arms move on"
+    ),
+    ("laptop", "ucf101_128x128_16f"): (
+        "score 2.38 of at most 3 by the classifier of the films, 512 samples, 2,000 steps: faces and meadows, bikes not"
+    ),
+    ("laptop", "kinetics600_64x64_48f"): "2,000 steps, not measured: coarse shapes that move (Figure 5)",
     ("laptop", "kinetics600_fp_64x64_5to11"): "800 steps: colours are those of the given frames, shapes are not (Table 4)",
     ("laptop", "kinetics600_64x64_16f_stride1"): "300 steps, measured for Table 4",
     ("laptop", "kinetics600_128x128_12f"): "FVD 2047, FID 20.4 of 512 clips, 600 steps: round things (Figure 12)",
@@ -407,6 +411,31 @@ _REACHED = {
     ("laptop", "clips_1"): "700 steps, measured for the sweep of memorisation",
     ("laptop", "clips_16"): "700 steps, measured for the sweep of memorisation",
 }
+
+# The presets that we haven't run take their hours from the pod table, for these slices; v3-512 fits every row of the paper.
+_SLICES = {
+    "colab": ("v5e-1", "one TPU chip (v5e-1)"),
+    "paper": ("v3-512", "512 TPU v3 cores"),
+}
+_COMPILED = "kinetics600_64x64_12f"  # whose row stands for runs that have none
+
+
+def _on_a_slice(cost: Cost, name: str, preset: str, model: ModelConfig, steps: int) -> Cost:
+    """The cost with the TPU compiler's hours of a run, and from which row of the pod table they are."""
+    topology, hardware = _SLICES[preset]
+    row = name if pod_hours.step_seconds(name, preset, topology) else _COMPILED
+    seconds = pod_hours.step_seconds(row, preset, topology)
+    if seconds is None:  # while the table is made anew; its rows need the experiments
+        return dataclasses.replace(cost, hardware=hardware, train_hours=96.0, basis="no row; the most that the paper names")
+    basis = f"by the TPU's compiler for {topology}; real steps take longer"
+    if row != name:
+        basis += f"; {steps:,} steps taken as long as those of {row}"
+        if (model.resolution, model.clip_frames) != (64, 12):  # at colab's size, where there is no other row
+            basis += ", though of larger clips"
+    if preset == "colab" and (other := pod_hours.step_seconds(row, preset, "v6e-1")):
+        basis += f"; on v6e-1 {steps * other / 3600:.1f} h"
+    return dataclasses.replace(cost, hardware=hardware, train_hours=round(steps * seconds / 3600, 1), basis=basis)
+
 
 _SIZES = {"smoke": _smoke, "laptop": _laptop, "colab": _colab, "paper": _paper}
 
@@ -423,9 +452,26 @@ def get(name: str, preset: str = "laptop") -> Experiment:
         raise UnknownExperimentError(f"There is no experiment {name!r}; the experiments are {', '.join(NAMES)}.")
     run = _RUNS[name]
     parts = _SIZES[preset](run)
+    if preset in _SLICES:
+        parts["cost"] = _on_a_slice(parts["cost"], name, preset, parts["model"], parts["training"].steps)
     if reached := _REACHED.get((preset, name)):
         parts["cost"] = dataclasses.replace(parts["cost"], reached=reached)
     return check(Experiment(name=name, preset=preset, section=run.section, note=run.note, **parts))
+
+
+# Settings that say how a run is watched, not what it computes.
+_WATCHING = ("checkpoint_minutes", "sample_every", "log_every", "evaluate_every", "evaluate_by", "evaluate_clips")
+
+
+def differs_from_paper(experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """What of a run is not as in the run of that name at the paper's size: {"model.ch": {"here": 8, "paper": 128}, ...}."""
+    paper, differences = get(experiment.name, "paper"), {}
+    for part in ("model", "data", "training"):
+        here, there = (dataclasses.asdict(getattr(e, part)) for e in (experiment, paper))
+        for name in here:
+            if name not in _WATCHING and here[name] != there[name]:
+                differences[f"{part}.{name}"] = {"here": here[name], "paper": there[name]}
+    return differences
 
 
 def check(experiment: Experiment) -> Experiment:

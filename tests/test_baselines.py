@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dvdgan_lib import baselines, experiments
+from dvdgan_lib import baselines, batch, experiments
 
 
 @pytest.fixture
@@ -71,3 +71,8 @@ def test_they_come_with_their_labels_and_are_not_the_reference(name):
         np.testing.assert_array_equal(later, made[8:])
     reference = baselines.data.first_clips(baselines.load_source(experiment), 16)[0]
     assert not any(np.array_equal(a, b) for a in made for b in reference)
+
+
+def test_the_batch_names_all_of_synthesis():
+    """It can't import them, since they are behind JAX; a copied frame is prediction's."""
+    assert set(batch.ANCHORS) == baselines.BASELINES.keys() - {"copy_last_frame"}

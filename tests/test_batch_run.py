@@ -77,7 +77,8 @@ def repository(tmp_path):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, tmp_path / name)
     (tmp_path / "dvdgan_lib").mkdir()
-    for name in ("__init__", "experiments", "batch", "batch_plan", "batch_report", "figures_page", "staleness"):
+    modules = ("__init__", "experiments", "pod_hours", "batch", "batch_plan", "batch_report", "figures_page", "staleness")
+    for name in modules:
         shutil.copy2(ROOT / "dvdgan_lib" / f"{name}.py", tmp_path / "dvdgan_lib")
     (tmp_path / "dvdgan_lib/training.py").write_text(TRAINER)
     (tmp_path / "notebooks").mkdir()
@@ -188,6 +189,9 @@ def test_a_stopped_batch_leaves_a_checkpoint_and_goes_on_from_it(repository, how
     assert (folder / "signals").read_text() == "1", "a second signal may end a trainer before it has saved"
     code, output = finish(make(repository, "figure_05", "PRESET=smoke"))
     assert code == 0, output
+    said = output.index("Before it starts: ")
+    assert said < output.index("now train "), "what it takes is said before anything runs"
+    assert f"models 0, begun kinetics600_64x64_48f (step {reached} of 40)" in output[said:]
     assert (folder / "model.safetensors").read_text() == f"went on from {reached}"
 
 

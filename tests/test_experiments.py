@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from dvdgan_lib import data, experiments
+from dvdgan_lib import data, experiments, pod_hours
 
 EVERY = [(name, preset) for name in experiments.NAMES for preset in experiments.PRESETS]
 
@@ -37,6 +37,30 @@ def test_paper_preset_is_the_papers(name):
     assert (t.batch_size, t.g_learning_rate, t.d_learning_rate, t.d_updates) == (512, 1e-4, 5e-4, 2)  # B.3
     assert (t.ema_decay, t.ema_start) == (0.9999, 20_000)
     assert t.steps == (1_000_000 if "_fp_" in name else 300_000)  # section 4
+
+
+@pytest.mark.parametrize("preset", ["colab", "paper"])
+def test_hours_of_what_was_not_run_are_compiled_ones_and_say_so(preset):
+    topology = {"colab": "v5e-1", "paper": "v3-512"}[preset]
+    for name in experiments.NAMES:
+        e = experiments.get(name, preset)
+        own = pod_hours.step_seconds(name, preset, topology)
+        seconds = own or pod_hours.step_seconds("kinetics600_64x64_12f", preset, topology)
+        assert e.cost.train_hours == pytest.approx(e.training.steps * seconds / 3600, abs=0.05)
+        assert topology in e.cost.basis
+        assert e.cost.basis in e.describe()
+        assert ("those of kinetics600_64x64_12f" in e.cost.basis) == (own is None)
+        larger = (e.model.resolution, e.model.clip_frames) != (64, 12)
+        assert ("though of larger clips" in e.cost.basis) == (own is None and larger)
+        assert preset == "colab" or own or not larger, "at the paper's size each kind of clip has a row"
+        assert e.cost.basis.endswith("on v6e-1 3.4 h") == (preset == "colab")
+    assert not experiments.get("k_1", "laptop").cost.basis
+
+
+def test_without_the_pod_table_the_papers_most_hours_stand(monkeypatch):
+    monkeypatch.setattr(pod_hours, "step_seconds", lambda *_: None)
+    cost = experiments.get("k_1", "paper").cost
+    assert (cost.train_hours, cost.basis) == (96.0, "no row; the most that the paper names")
 
 
 def test_widths_are_those_that_b_2_prints():
