@@ -152,7 +152,7 @@ def ends(curves: Sequence[Curve], name: str, points: int = 2) -> np.ndarray:
 
 
 def described(found: Mapping[str, Sequence[Curve]], names: Sequence[str]) -> str:
-    """For captions: size, steps, data, what measured, and what is not trained yet.
+    """For captions: size, steps, data, what measured and when, and what is not trained yet.
 
     Raises:
       CheckpointError: there is none of them; one sentence.
@@ -167,7 +167,8 @@ def described(found: Mapping[str, Sequence[Curve]], names: Sequence[str]) -> str
     missing = [name for name in names if name not in found]
     return (
         f"Preset {card['preset']}: {m['num_frames']} frames of {m['resolution']}x{m['resolution']}, ch {m['ch']}, "
-        f"{card['steps']:,} steps at batch {t['batch_size']}; trained on {card['data']}. Measured by {shown[0].measured_by}"
+        f"{card['steps']:,} steps at batch {t['batch_size']}; trained on {card['data']}. Measured in training, "
+        f"by {shown[0].measured_by}"
         + ("" if t["evaluate_clips"] >= SMALL_SAMPLE else f" (fewer than {SMALL_SAMPLE}: biased, only a smoke test)")
         + (f". Fewer than {experiments.SEEDS} seeds: {', '.join(few)}" if few else "")
         + (f". Not trained at this size yet: {', '.join(missing)}" if missing else "")

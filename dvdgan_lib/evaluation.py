@@ -179,6 +179,15 @@ def described(result: Any) -> dict[str, Any]:
     return dataclasses.asdict(result) | {"text": str(result)}
 
 
+def source_of(record: dict[str, Any], measured_now: bool) -> str:
+    """For captions: where numbers come from, a measurement made just now or the record of an earlier one."""
+    return (
+        "Measured in this run."
+        if measured_now
+        else f"Numbers: the record of commit {record['commit'][:7]}, not measured anew."
+    )
+
+
 def find_record(
     name: str,
     generator: TrainedGenerator,

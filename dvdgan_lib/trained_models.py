@@ -56,12 +56,12 @@ def record_folders(generator: TrainedGenerator, workdir: epath.PathLike, seed: i
 
 
 def described(generator: TrainedGenerator) -> str:
-    """For captions: the true size of the clips, the steps, and what it was trained on."""
-    m = generator.experiment.model
+    """For captions: which run, the true size of its clips, the steps, and what it was trained on."""
+    e, m = generator.experiment, generator.experiment.model
     c = m.conditioning_frames
     given = f", of which the first {f'{c} are' if c > 1 else 'is'} given" if c else ""
     return (
-        f"Ours, preset {generator.experiment.preset}: {m.clip_frames} frames of {m.resolution}x{m.resolution}{given}, "
+        f"Ours, {e.name} at preset {e.preset}: {m.clip_frames} frames of {m.resolution}x{m.resolution}{given}, "
         f"{generator.card['steps']:,} steps; trained on {generator.card['data']}."
     )
 

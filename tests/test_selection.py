@@ -65,9 +65,21 @@ def test_a_line_that_gets_longer_is_no_zoom():
     for t in range(T):
         line[t, 3, 1 : 2 + t] = 0
         line[t, 3 : 4 + t // 2, 1] = 0
-    zoom = made()["a zoom: the object grows"]
-    of_line, of_zoom = selection.growth(np.stack([line, zoom]))
+    zoom = made()["steadiest growth"]
+    pen = np.full((T, SIZE, SIZE, 3), 120, np.uint8)  # a thick one, which starts as a dot that fills its box
+    for t in range(T):
+        pen[t, 3:6, 1 : 4 + t] = 0
+        pen[t, 3 : 6 + t, 1:4] = 0
+    of_line, of_pen, of_zoom = selection.growth(np.stack([line, pen, zoom]))
     assert of_line < of_zoom / 2
+    assert of_pen < of_zoom / 2
+
+
+def test_what_pulses_all_the_time_is_no_cut():
+    cut, pulse = still(), still()
+    cut[4:8] = [20, 200, 60]
+    pulse[::2] = [20, 200, 60]
+    assert np.subtract(*selection.cut_and_return(np.stack([cut, pulse]))) > 50
 
 
 def test_values_of_simple_clips():

@@ -1,11 +1,16 @@
 """Shipping a model: what is in the file afterwards, and what it says of itself."""
 
+import json
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
 
 from dvdgan_lib import experiments, trained_models
 from dvdgan_lib.checkpoints import export, load_generator
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -44,3 +49,20 @@ def test_half_precision_rounds_weights_only_and_says_so(run, tmp_path):
 def test_without_a_model_it_says_so(tmp_path, capsys):
     assert trained_models.main(["phi_crop", "--workdir", str(tmp_path)]) == 1
     assert "There is no trained model at" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("card", sorted(ROOT.glob("pretrained/*/model.json")), ids=lambda card: card.parent.name)
+def test_a_shipped_card_says_what_differs_from_the_paper(card):
+    said = json.loads(card.read_text())
+    if "config" not in said:
+        assert said["class_names"], "a classifier, which the paper hasn't"
+        return
+    differences = experiments.differs_from_paper(load_generator(card.parent).experiment)
+    assert said["differs_from_paper"] == json.loads(json.dumps(differences))
+    assert differences["training.batch_size"] == {"here": 8, "paper": 512}
+    assert "training.beta2" not in differences
+    assert "model.k" not in differences
+
+
+def test_the_paper_differs_from_itself_in_nothing():
+    assert all(experiments.differs_from_paper(experiments.get(name, "paper")) == {} for name in experiments.NAMES)
