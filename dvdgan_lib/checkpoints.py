@@ -10,6 +10,7 @@ import logging
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,32 +70,48 @@ def _total(parts: list[dict[str, int]]) -> dict[str, int]:
     return {path: sum(part[path] for part in parts) % 2**32 for path in parts[0]}
 
 
+class _AllBut:
+    """Orbax's rule of which checkpoints stay behind a save: all but those of `goes`."""
+
+    def __init__(self):
+        self.goes: list[int] = []
+
+    def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
+        return [checkpoint.step not in self.goes for checkpoint in checkpoints]
+
+
 class Checkpoints:
     """The last few checkpoints of one run: the training state and the loader's position together.
 
     The position is saved once, not by each process, so that any number of processes can go on from it. Orbax writes into a
-    temporary folder and renames it, so that a killed save leaves the checkpoint before intact. What it deletes is emptied
-    first: a mounted Drive keeps deleted files in its bin, where they count like all others.
+    temporary folder and renames it, so that a killed save leaves the checkpoint before intact. What is deleted is emptied
+    first: a mounted Drive keeps deleted files in its bin, where they count like all others. A readable one is on the disk at
+    all times: the last one is emptied once the next is written.
     """
 
     def __init__(self, folder: epath.PathLike, keep: int = 2):
         """Opens (and makes) the folder, which may be local or gs://."""
         self.folder = epath.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._local = "://" not in str(folder)
+        self._empty(self.folder.glob("*.orbax-checkpoint-tmp*"))  # what killed saves left, which Orbax deletes
+        self._policy = _AllBut()
         self._checkpointer = ocp.training.Checkpointer(
-            self.folder.resolve() if "://" not in str(folder) else self.folder,
-            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+            self.folder.resolve() if self._local else self.folder,
+            preservation_policy=self._policy,
             save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
             cleanup_tmp_directories=True,
         )
         self._keep = keep
         self._saving: Any = None
+        self._goes_later: list[int] = []  # once what is being saved is on the disk
         self._saving_step = self._readable = -1  # being saved; known to be readable
 
     def save(self, step: int, state: Any, data: Any, wait: bool = True) -> None:
         """Saves; `data` is the loader's iterator, its state the same in every process.
 
-        A checkpoint of that step gives way: there is one only where it was damaged, and `restore` passed it over.
+        A checkpoint of that step gives way: there is one only where it was damaged, and `restore` passed it over, or, in
+        best/, where a process was killed before it could say whose it is.
 
         Args:
           step: its name.
@@ -110,8 +127,14 @@ class Checkpoints:
             # A CPU's arrays are not moved to the host, they are there: Orbax would write what the next step overwrites.
             content["state"] = jax.tree.map(lambda x: jnp.copy(x) if isinstance(x, jax.Array) else x, state)
         overwrite = step in self.steps
-        if not overwrite:
-            self._empty_what_goes()
+        if overwrite:  # Orbax deletes it before it writes
+            self._empty([self.folder / str(step)])
+        others = [other for other in self.steps if other != step]
+        goes = others[: max(0, len(others) + 1 - self._keep)]
+        # Now, where a readable one stays behind: no more of them are on the disk than are kept. A bucket has no bin.
+        now = not self._local or self._readable in set(others) - set(goes)
+        self._policy.goes, self._goes_later = (goes, []) if now else ([], goes)
+        self._empty(self.folder / str(other) for other in self._policy.goes)
         self._saving_step = step
         self._saving = self._checkpointer.save_checkpointables_async(step, content, force=True, overwrite=overwrite)
         if wait:
@@ -123,14 +146,24 @@ class Checkpoints:
         if saving is not None:
             saving.result()
             self._readable = self._saving_step
+            self._delete_what_goes_later()
 
-    def _empty_what_goes(self) -> None:
-        """Of the checkpoints that the next one replaces, where a readable one stays behind."""
-        steps = self.steps
-        goes = steps[: max(0, len(steps) + 1 - self._keep)]
-        if hosts.is_first() and "://" not in str(self.folder) and self._readable in set(steps) - set(goes):
-            for step in goes:
-                for file in Path(self.folder / str(step)).rglob("*"):  # not epath: it has no rglob
+    def _delete_what_goes_later(self) -> None:
+        goes, self._goes_later = self._goes_later, []
+        if goes:
+            folders = [self.folder / str(step) for step in goes]
+            self._empty(folders)
+            if hosts.is_first():
+                for folder in folders:
+                    folder.rmtree()
+            hosts.meet("deleted")
+            self._checkpointer.reload()  # it remembers what there was
+
+    def _empty(self, folders: Iterable[epath.Path]) -> None:
+        """Leaves nothing in their files; on a disk only, and by one process."""
+        if self._local and hosts.is_first():
+            for folder in folders:
+                for file in Path(folder).rglob("*"):  # not epath: it has no rglob
                     if file.is_file():
                         file.write_bytes(b"")
 
@@ -268,7 +301,11 @@ def export(path: epath.PathLike, experiment: Experiment, params: dict, standing:
             tensors[f"{kind}/{name}"] = np.ascontiguousarray(value)
     metadata = {"experiment": experiment.to_json(), "card": json.dumps(card)}
     path = epath.Path(path)
-    write_atomically(path.with_suffix(".json"), json.dumps(card | {"config": json.loads(experiment.to_json())}, indent=1))
+    described = {
+        "differs_from_paper": experiments.differs_from_paper(experiment),
+        "config": json.loads(experiment.to_json()),
+    }
+    write_atomically(path.with_suffix(".json"), json.dumps(card | described, indent=1))
     write_atomically(path, safetensors_bytes(tensors, metadata))
 
 

@@ -230,6 +230,97 @@ def test_the_only_readable_one_is_not_emptied(run):
     assert sizes(folder / "2") == before
 
 
+@pytest.fixture
+def deletions(monkeypatch):
+    """(name, bytes left in it) of every folder that is deleted, by whomever."""
+    seen, rmtree = [], shutil.rmtree
+
+    def recorded(path, *args, **options):
+        seen.append((Path(path).name, sum(sizes(Path(path)))))
+        rmtree(path, *args, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", recorded)
+    return seen
+
+
+class Watched:
+    """A save under way: `written` is called once it is on the disk, before anyone is told so."""
+
+    def __init__(self, saving, written):
+        self.saving, self.written = saving, written
+
+    def result(self):
+        self.saving.result()
+        self.written()
+
+
+@pytest.mark.parametrize(("keep", "opened_again"), [(1, False), (1, True), (2, True)])  # best/ isn't read when it is opened
+def test_the_last_readable_one_is_emptied_once_the_next_is_written(tmp_path, keep, opened_again, deletions):
+    """With one kept, and with two where nothing is known of those that there are."""
+    folder = tmp_path / "checkpoints"
+    checkpoints, data, following = Checkpoints(folder, keep), numbers(), {}
+    for step in range(1, keep + 1):
+        checkpoints.save(step, state(step), data)
+    following[keep] = next(data)
+    if opened_again:
+        checkpoints.close()
+        checkpoints = Checkpoints(folder, keep)
+    start, looks = checkpoints._checkpointer.save_checkpointables_async, []
+
+    def look():
+        looks.append(checkpoints.steps)
+        shutil.copytree(folder, tmp_path / "killed")
+
+    checkpoints._checkpointer.save_checkpointables_async = lambda *args, **options: Watched(start(*args, **options), look)
+    checkpoints.save(6, state(6), data, wait=False)
+    following[6] = next(data)
+    checkpoints.wait()
+    assert looks == [[*range(1, keep + 1), 6]]
+    assert deletions == [("1", 0)]
+    assert checkpoints.steps == [*range(2, keep + 1), 6]
+    checkpoints.close()
+    assert_restored(folder, 6, following)
+
+    # Killed there, both can be read; with the new one lost to a bad disk, the one before.
+    assert_restored(tmp_path / "killed", 6, following)
+    cut_off(tmp_path / "killed" / "6")
+    assert_restored(tmp_path / "killed", keep, following)
+
+
+def test_killed_before_it_deletes_what_is_empty(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoints"
+    checkpoints, data, following = Checkpoints(folder, keep=1), numbers(), {}
+    checkpoints.save(2, state(2), data)
+
+    def killed(path):
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(OSError, match="killed"):
+            checkpoints.save(4, state(4), data)
+    following[4] = next(data)
+    assert sum(sizes(folder / "2")) == 0
+    assert_restored(folder, 4, following)
+    checkpoints = Checkpoints(folder, keep=1)
+    assert checkpoints.steps == [2, 4]
+    checkpoints.save(6, state(6), data)
+    assert checkpoints.steps == [6]
+    checkpoints.close()
+
+
+def test_what_gives_way_and_what_a_killed_save_left_are_deleted_empty(run, deletions):
+    folder, _ = run
+    flip_one_bit(folder / "4")
+    (folder / "6.orbax-checkpoint-tmp").mkdir()
+    (folder / "6.orbax-checkpoint-tmp" / "manifest.ocdbt").write_bytes(b"half")
+    checkpoints, data = Checkpoints(folder), numbers()
+    checkpoints.restore(state(0), data)
+    checkpoints.save(4, state(4), data)
+    checkpoints.close()
+    assert sorted(deletions) == [("4", 0), ("6.orbax-checkpoint-tmp", 0)]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "uint8"])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_checksum_does_not_depend_on_how_an_array_lies_but_on_every_bit(dtype, axis):
