@@ -125,7 +125,7 @@ def more_frames_are_better(evidence: Evidence) -> Finding | None:
         verdict = DIRECTION
     measured = "; ".join(_numbers(evidence, measure, *names) for measure in ("fid", "inception_score"))
     return Finding(
-        f"{measured}; FID falls by {1 - np.exp(-first):.0%} from k = 1 to 8, by {1 - np.exp(-last):.0%} from 8 to 10",
+        f"{measured}; FID changes by {np.exp(-first) - 1:+.0%} from k = 1 to 8, by {np.exp(-last) - 1:+.0%} from 8 to 10",
         _size(evidence, *names),
         verdict,
     )
