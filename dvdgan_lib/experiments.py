@@ -434,7 +434,7 @@ def _on_a_slice(cost: Cost, name: str, preset: str, model: ModelConfig, steps: i
             basis += ", though of larger clips"
     if preset == "colab" and (other := pod_hours.step_seconds(row, preset, "v6e-1")):
         basis += f"; on v6e-1 {steps * other / 3600:.1f} h"
-    return dataclasses.replace(cost, hardware=hardware, train_hours=round(steps * seconds / 3600, 1), basis=basis)
+    return dataclasses.replace(cost, hardware=hardware, train_hours=float(f"{steps * seconds / 3600:.3g}"), basis=basis)
 
 
 _SIZES = {"smoke": _smoke, "laptop": _laptop, "colab": _colab, "paper": _paper}

@@ -323,14 +323,16 @@ def measure_statistics(generator: TrainedGenerator, measure: Measure, num_clips:
     Args:
       generator: of a model that predicts from no frames, with batch norm.
       measure: what samples are measured by (`best_model.measure_of`).
-      num_clips: samples, and training clips to compare with.
+      num_clips: samples, and training clips to compare with; fewer where there are fewer.
       seed: of latents and classes.
 
     Returns:
       "standing" and "batch", each what `measure` gives as floats; "num_clips".
     """
     experiment, size = generator.experiment, generator.experiment.training.batch_size
-    real = data.first_clips(load_source(experiment), num_clips)[0]
+    source = load_source(experiment)
+    num_clips = min(num_clips, len(source))
+    real = data.first_clips(source, num_clips)[0]
     latents, labels = draw(experiment.model, num_clips, 1.0, (seed, 9))
     videos = []
     for i in range(0, num_clips, size):

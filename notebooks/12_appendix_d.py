@@ -86,11 +86,11 @@ PARTS = {
     "biggan_deep": "BigGAN-deep's blocks",
 }
 if "appendix_d" in wanted:
-    figure, axes = plt.subplots(2, 3, figsize=(14, 8), layout="constrained")
     there = [curve for name in NORMS | PARTS for curve in found.get(name, ())]
     measures = [name for name in ("fid", "inception_score", "class_accuracy") if all(name in c.values for c in there)]
+    figure, axes = plt.subplots(2, len(measures), figsize=(14, 8), layout="constrained")
     for row, (title, labels) in zip(axes, (("Norms", NORMS), ("Parts", PARTS)), strict=True):
-        for panel, measure in zip(row, measures, strict=False):
+        for panel, measure in zip(row, measures, strict=True):
             plots.training_curves(panel, curves_lib.of_groups(found, labels, measure), curves_lib.WORDS[measure])
             panel.set_title(title)
         plots.log_scale(row[0])

@@ -174,7 +174,8 @@ if "claims" in wanted:
     caption = (
         f"{len(ledger)} claims, {judged} judged: "
         + ", ".join(f"{counts[v]} {v}" for v in verdicts.VERDICTS if counts[v])
-        + f". Laptop-sized measurements are of stand-ins. {trained_models.described(generator)}"
+        + ("." if preset == "paper" else ". Laptop-sized measurements are of stand-ins.")
+        + f" {trained_models.described(generator)}"
     )
     plt.show()
     found = [{"words": c.words, "section": c.section, "verdict": f.verdict, "measured": f.measured} for c, f in ledger]

@@ -7,6 +7,7 @@ import os
 import pytest
 
 # Programs of tests run for milliseconds: what counts is how long they take to compile. For processes that tests start, too.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a core a test process: NumPy's threads would fight over them
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 
 

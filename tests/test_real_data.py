@@ -3,6 +3,7 @@
 And through the notebooks at the paper's preset, with a model small enough to train here.
 """
 
+import copy
 import dataclasses
 import json
 import shutil
@@ -16,6 +17,8 @@ import pytest
 from matplotlib import pyplot as plt
 
 from dvdgan_lib import (
+    claims,
+    compared_judges,
     data,
     evaluation,
     experiments,
@@ -188,32 +191,47 @@ def paper_runs(prepared, tmp_path_factory):
     """A function that trains a run at the paper's preset by 03_train, two steps, and gives its workdir.
 
     The model makes 9 frames (I3D takes no fewer) of 8x8 with ch = 1 and k = 2, compiled with little effort; a batch is
-    two clips, a measurement two. All else, such as data sets, strides, classes, frames that are given and learning rates,
-    is the paper's.
+    two clips, a measurement two. Table 1's first run and those that are compared measure themselves at the last step. All
+    else, such as data sets, strides, classes, frames that are given and learning rates, is the paper's. Runs whose models
+    are alike share compiled updates. Other seeds: "phi_pool2-seed1".
     """
     whole = experiments._SIZES["paper"]
+    compiled = {}
 
     def small(run):
         parts = whole(run)
         frames = 9 - parts["model"].conditioning_frames
         sizes = {"resolution": 8, "num_frames": frames, "ch": 1, "k": 2, "latent_dim": 8, "embedding_dim": 5}
+        few = {"steps": 2, "batch_size": 2, "ema_start": 1, "log_every": 1}
+        if parts["training"].evaluate_every and (run.resolution, run.num_frames) == (64, 12):  # seconds each
+            few |= {"evaluate_every": 2, "evaluate_clips": 2}
         return parts | {
             "model": dataclasses.replace(parts["model"], **sizes),
-            "training": dataclasses.replace(parts["training"], steps=2, batch_size=2, ema_start=1, log_every=1),
+            "training": dataclasses.replace(parts["training"], **few),
             "evaluation": dataclasses.replace(parts["evaluation"], num_clips=2, standing_batches=1, batch_size=2),
         }
+
+    def updates_of(experiment):
+        if experiment.model not in compiled:
+            return compiled.setdefault(experiment.model, updates.Updates(experiment))
+        alike = copy.copy(compiled[experiment.model])
+        alike.experiment, alike.keep_traces = experiment, lambda: None
+        return alike
 
     workdir = tmp_path_factory.mktemp("paper")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         patch.setitem(experiments._SIZES, "paper", small)
         patch.setattr(updates, "compiler_options", lambda experiment: {"xla_backend_optimization_level": 0})
+        patch.setattr(training, "Updates", updates_of)
         patch.setenv("DVDGAN_DATA", str(prepared["bair"][1].parent))
 
         def trained(*names):
             for name in names:
                 if not (workdir / "paper" / name / "model.safetensors").exists():
-                    run_notebook("03_train", preset="paper", experiment=name, workdir=str(workdir), allow_cpu=True)
+                    experiment, _, seed = name.partition("-seed")
+                    chosen = {"preset": "paper", "experiment": experiment, "seed": int(seed or 0)}
+                    run_notebook("03_train", workdir=str(workdir), allow_cpu=True, **chosen)
             return {"preset": "paper", "workdir": str(workdir), "figures_dir": str(workdir / "figures")}
 
         yield trained
@@ -272,6 +290,42 @@ def test_synthesis(paper_runs):
     artefact(settings, "figure_10")
 
 
+def test_figures_of_other_sizes(paper_runs):
+    """Figures 1, 2, 5 and 11 to 14: of all rows of Table 1, the first of which ended in its best model."""
+    rows = [name for name in paper.TABLE_1 if name != "kinetics600_64x64_12f"]
+    settings = paper_runs("kinetics600_64x64_12f", *rows)
+    figures = {
+        "figure_01": ("kinetics600_256x256_12f", "kinetics600_128x128_12f", "kinetics600_64x64_12f"),
+        "figure_02": ("kinetics600_64x64_12f",),
+        "figure_05": ("kinetics600_64x64_48f",),
+        "figure_11": ("kinetics600_64x64_48f",),
+        "figure_12": ("kinetics600_128x128_12f",),
+        "figure_13": ("kinetics600_128x128_48f",),
+        "figure_14": ("kinetics600_256x256_12f",),
+    }
+    run_notebook("06_synthesis", artefacts=",".join(figures), **settings)
+    for name, runs in figures.items():
+        record = artefact(settings, name)
+        assert [model["command"].split()[3] for model in record["models"]] == list(runs)
+        assert "preset paper: 9 frames of 8x8, 2 steps; trained on Kinetics-600 train" in record["caption"]
+    assert "I3D-K400" in artefact(settings, "figure_02")["models"][0]["fid_of"]
+    assert "'cutting watermelon' (chosen)" in artefact(settings, "figure_05")["caption"]
+
+
+def test_metrics(paper_runs):
+    """Of a row of Table 1 that nothing else measures, beside held-out clips."""
+    settings = paper_runs("kinetics600_128x128_12f")
+    del settings["figures_dir"]
+    run_notebook("04_metrics", experiment="kinetics600_128x128_12f", baselines="held_out", **settings)
+    record = json.loads((Path(settings["workdir"]) / "paper" / "kinetics600_128x128_12f" / "evaluation.json").read_text())
+    assert (record["preset"], record["num_clips"], record["model"]["steps"]) == ("paper", 2, 2)
+    assert record["data"].startswith("Kinetics-600 train")
+    for group in ("samples", "held_out"):
+        assert record[group]["fid"]["name"] == "FID (I3D-K400 avgpool)"
+        assert np.isfinite([result["value"] for result in record[group].values()]).all()
+    assert "class_accuracy" not in record["samples"], "a stand-in's classifier has nothing to say"
+
+
 def test_the_papers_columns_are_filled_by_the_papers_network(paper_runs, kinetics_600_network, monkeypatch):
     """Table 1's FID and IS, with and without truncation, as soon as I3D-K600's weights are there."""
     settings = paper_runs("kinetics600_64x64_12f")
@@ -313,6 +367,16 @@ def test_ucf101(paper_runs):
     assert "UCF-101" in artefact(settings, "figure_09")["data"]
 
 
+def test_memorization(paper_runs):
+    settings = paper_runs(*experiments.MEMORIZATION)
+    run_notebook("08_ucf101", artefacts="memorization", **settings)
+    record = artefact(settings, "memorization")
+    assert [model["command"].split()[3] for model in record["models"]] == list(experiments.MEMORIZATION)
+    assert [found["clips"] for found in record["measured"]] == ["2 clips", "2 clips", "all clips"]
+    assert all(len(found["ratios"]) == 128 and len(found["abruptness"]) == 16 for found in record["measured"])
+    assert "Kinetics-600 train" in record["data"]
+
+
 def test_table_2_and_its_ranking(paper_runs, monkeypatch):
     """C3D's score, measured once (here made up: its 39,936 clips take an accelerator), is in the table and in the ledger."""
     settings = paper_runs("ucf101_128x128_16f")
@@ -346,3 +410,70 @@ def test_table_4(paper_runs):
     run_notebook("09_prediction", artefacts="table_4", num_clips=2, **settings)
     both = artefact(settings, "table_4")["measured"]
     assert both["prediction"]["results"].keys() == both["synthesis"]["results"].keys() == {"train", "test"}
+
+
+def curves_of(record):
+    """How many curves of which experiment are drawn, each by real data's measures."""
+    for group in record["curves"].values():
+        for curve in group:
+            assert curve["steps"] == [2]
+            assert curve["values"].keys() == {"fid", "inception_score", "motion"}
+            assert np.isfinite(list(curve["values"].values())).all()
+            assert "--preset paper" in curve["command"]
+    assert "Preset paper: 9 frames of 8x8" in record["caption"]
+    assert "trained on Kinetics-600 train" in record["caption"]
+    assert "by I3D, 2 clips a side" in record["caption"]
+    return {name: len(group) for name, group in record["curves"].items()}
+
+
+def test_ablations(paper_runs):
+    """Figure 6, and training without D_T, from the runs that there are: with two seeds and with one."""
+    settings = paper_runs("phi_pool2", "phi_pool2-seed1", "no_dt")
+    run_notebook("10_ablations", **settings)
+    record = artefact(settings, "figure_06")
+    assert curves_of(record) == {"phi_pool2": 2}
+    assert "Fewer than 3 seeds: phi_pool2." in record["caption"]
+    assert "Not trained at this size yet: phi_identity, phi_pool4, phi_crop, k_1, k_2, k_10." in record["caption"]
+    assert curves_of(artefact(settings, "discriminators")) == {"phi_pool2": 2, "no_dt": 1}
+
+
+def test_appendix_d(paper_runs):
+    settings = paper_runs("phi_pool2", "norm_over_time")
+    run_notebook("12_appendix_d", **settings)
+    assert curves_of(artefact(settings, "appendix_d")).keys() == {"phi_pool2", "norm_over_time"}
+
+
+def test_the_ledger(paper_runs):
+    """Every claim has its verdict: by what these runs are, or that they are not there."""
+    settings = paper_runs(
+        *(name for name in paper.TABLE_1 if name != "kinetics600_128x128_48f"),
+        *("phi_pool2", "phi_pool2-seed1", "no_dt", "norm_over_time", "clips_1", "clips_16"),
+    )
+    variables = run_notebook("13_claims", **settings)
+    record = artefact(settings, "claims")
+    assert "stand-in" not in record["caption"]
+    assert [entry["words"] for entry in record["ledger"]] == [claim.words for claim in claims.CLAIMS]
+    assert all(entry["verdict"] in verdicts.VERDICTS and entry["measured"] for entry in record["ledger"])
+    found = {claim.judge: finding for claim, finding in variables["ledger"]}
+    for judge, what in (
+        (compared_judges.motion_from_temporal, "motion phi_pool2"),  # where no classifier tells
+        (trained_judges.few_clips_are_memorised, "2 clips (2 steps)"),
+        (trained_judges.longer_keeps_detail, "after 2 steps"),
+        (trained_judges.statistics_are_needed, "norm_over_time"),
+        (trained_judges.smooth_in_latents, ""),
+    ):
+        assert what in found[judge].measured
+        assert "paper" in found[judge].size
+        assert found[judge].verdict not in (verdicts.NOT_MEASURED, verdicts.NOT_TESTABLE)
+    assert found[compared_judges.needs_spatial].verdict == verdicts.NOT_MEASURED
+    assert found[compared_judges.needs_spatial].measured.startswith("takes no_ds, phi_pool2, ")
+    assert "Kinetics-600 train" in record["data"]
+
+
+def test_reading_guide(paper_runs, capsys):
+    settings = paper_runs("kinetics600_64x64_12f")
+    del settings["figures_dir"]
+    variables = run_notebook("00_reading_guide", **settings)
+    assert len(variables["classes"]) == 600
+    assert variables["videos"].shape == (8, 9, 8, 8, 3)
+    assert "preset paper: 9 frames of 8x8, 2 steps; trained on Kinetics-600 train" in capsys.readouterr().out
