@@ -405,7 +405,10 @@ _REACHED = {
     ("laptop", "kinetics600_64x64_48f"): "2,000 steps, not measured: coarse shapes that move (Figure 5)",
     ("laptop", "kinetics600_fp_64x64_5to11"): "800 steps: colours are those of the given frames, shapes are not (Table 4)",
     ("laptop", "kinetics600_64x64_16f_stride1"): "300 steps, measured for Table 4",
-    ("laptop", "kinetics600_128x128_12f"): "FVD 2284, FID 20.5 of 512 clips, 1,500 steps: things in their classes' colours (Figure 12)",
+    (
+        "laptop",
+        "kinetics600_128x128_12f",
+    ): "FVD 2284, FID 20.5 of 512 clips, 1,500 steps: things in class colours (Figure 12)",
     ("laptop", "kinetics600_256x256_12f"): "FVD 1760, FID 17.6 of 512 clips, 400 steps: disks and blots (Figures 1, 14)",
     ("laptop", "kinetics600_128x128_48f"): "400 steps: grounds of the classes' colours, things blurred (Figure 13)",
     ("laptop", "clips_1"): "700 steps, measured for the sweep of memorisation",

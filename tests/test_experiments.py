@@ -46,7 +46,7 @@ def test_hours_of_what_was_not_run_are_compiled_ones_and_say_so(preset):
         e = experiments.get(name, preset)
         own = pod_hours.step_seconds(name, preset, topology)
         seconds = own or pod_hours.step_seconds("kinetics600_64x64_12f", preset, topology)
-        assert e.cost.train_hours == pytest.approx(e.training.steps * seconds / 3600, abs=0.05)
+        assert e.cost.train_hours == pytest.approx(e.training.steps * seconds / 3600, rel=0.005)
         assert topology in e.cost.basis
         assert e.cost.basis in e.describe()
         assert ("those of kinetics600_64x64_12f" in e.cost.basis) == (own is None)
