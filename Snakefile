@@ -211,10 +211,7 @@ rule evaluate:
         settings=lambda wildcards: batch.settings(wildcards.run, PRESET),
         experiment=lambda wildcards: batch.experiment_of(wildcards.run),
         seed=lambda wildcards: seed(wildcards.run),
-        # What anchors Table 1's scale; else it is read from the shipped record.
-        baselines=lambda wildcards: f"-p baselines {','.join(batch.ANCHORS)}"
-        if FROM_SCRATCH and PRESET == "laptop" and wildcards.run == batch.TABLE_1[0]
-        else "",
+        baselines=lambda wildcards: ",".join(batch.anchors_of(wildcards.run, PRESET, FROM_SCRATCH)),
     log:
         notebook=f"{HOME}/notebooks/04_metrics-{{run}}.ipynb",
         text=f"{HOME}/notebooks/04_metrics-{{run}}.log",
@@ -222,7 +219,8 @@ rule evaluate:
     resources:
         gpu=int(ACCELERATOR == "cuda"),
     shell:
-        "{PAPERMILL} -p experiment {params.experiment} -p seed {params.seed} -p model {input.model} {params.baselines}"
+        "{PAPERMILL} -p experiment {params.experiment} -p seed {params.seed} -p model {input.model}"
+        " -p baselines '{params.baselines}'"
         " notebooks/04_metrics.ipynb {log.notebook} > {log.text} 2>&1"
 
 

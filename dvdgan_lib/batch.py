@@ -192,6 +192,11 @@ def classifier_paths(preset: str, runs: str, from_scratch: bool) -> list[str]:
     return [f"{runs}/{preset}/classifier_{name}/model.safetensors" for name in CLASSIFIED]
 
 
+def anchors_of(run: str, preset: str, from_scratch: bool) -> tuple[str, ...]:
+    """What a run is measured beside: from scratch the first row's ANCHORS, which else are read from its shipped record."""
+    return ANCHORS if from_scratch and preset == "laptop" and run == _FIRST else ()
+
+
 def _is_there(run: str, preset: str, runs: str) -> bool:
     return _model_is_shipped(run) or (Path(runs) / preset / run / "model.safetensors").exists()
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvdgan_lib import experiments
-from dvdgan_lib.batch import ANCHORS, ARTEFACTS, ROOT, TABLE_1, BatchError, check, experiment_of, model_path
+from dvdgan_lib.batch import ARTEFACTS, ROOT, BatchError, anchors_of, check, experiment_of, model_path
 
 # Hours of a notebook that only reads what others made: it starts a kernel, compiles, and draws.
 NOTEBOOK_HOURS = {"smoke": 0.01, "laptop": 0.02, "colab": 0.02, "paper": 0.1}
@@ -53,10 +53,8 @@ def step(rule: str, target: str, preset: str, from_scratch: bool = False) -> Ste
         cost = experiments.get(experiment_of(target), preset).cost
         if rule == "train":
             return Step(rule, target, cost.train_hours, cost.gigabytes)
-        anchored = (
-            from_scratch and preset == "laptop" and target == TABLE_1[0]
-        )  # each anchor a further set of clips beside two
-        return Step(rule, target, cost.evaluate_hours * (1 + len(ANCHORS) / 2 if anchored else 1))
+        sets = 2 + len(anchors_of(target, preset, from_scratch))  # of clips: real ones, samples, and each anchor's
+        return Step(rule, target, cost.evaluate_hours * sets / 2)
     if rule == "classifier":
         return Step(rule, target, CLASSIFIER_HOURS)
     if rule not in ("data", "artefact", "truncate"):
