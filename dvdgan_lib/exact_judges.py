@@ -19,7 +19,7 @@ from dvdgan_lib.discriminators import DualDiscriminator
 from dvdgan_lib.experiments import ModelConfig
 from dvdgan_lib.layers import orthogonal_weights
 from dvdgan_lib.model_summary import summarize
-from dvdgan_lib.verdicts import CONTRADICTED, DIRECTION, NOT_SEEN, REPRODUCED, Evidence, Finding, weakest
+from dvdgan_lib.verdicts import CONTRADICTED, DIRECTION, NOT_SEEN, REPRODUCED, Evidence, Finding, by_factor, weakest
 
 
 def fewer_pixels(evidence: Evidence) -> Finding:
@@ -135,10 +135,6 @@ def separable_memory(evidence: Evidence) -> Finding:
     )
 
 
-def _by_a_tenth(ratio: float) -> str:
-    return DIRECTION if ratio > 1.1 else CONTRADICTED if ratio < 1 / 1.1 else NOT_SEEN
-
-
 def deep_is_cheaper(evidence: Evidence) -> Finding:
     """FLOPs of a training step with both kinds of blocks at the paper's size; and seconds, where such runs have a curve.
 
@@ -150,12 +146,12 @@ def deep_is_cheaper(evidence: Evidence) -> Finding:
         step[name] = 2 * flops["d"] + flops["g"]
     ratio = step["kinetics600_64x64_12f"] / step["biggan_deep"]
     measured = f"a step with BigGAN's blocks takes {ratio:.2f} times the FLOPs of one with BigGAN-deep's"
-    size, verdict = "paper's size, counted", _by_a_tenth(ratio)
+    size, verdict = "paper's size, counted", by_factor(ratio)
     runs = [evidence.curves.get(name, ()) for name in ("phi_pool2", "biggan_deep")]
     if all(runs):
         seconds = [float(np.mean([curve.seconds_per_step for curve in run])) for run in runs]
         measured += f"; as trained, {seconds[0]:.2f} and {seconds[1]:.2f} s a step, {seconds[0] / seconds[1]:.2f} times"
         seeds = f"{len(runs[0])}/{len(runs[1])} seeds"
         size += f"; times at {runs[1][0].card['preset']}, {seeds}, on a machine that did other work, too"
-        verdict = weakest(verdict, _by_a_tenth(seconds[0] / seconds[1]))
+        verdict = weakest(verdict, by_factor(seconds[0] / seconds[1]))
     return Finding(measured, size, verdict)

@@ -21,6 +21,7 @@ from dvdgan_lib.verdicts import (
     Evidence,
     Finding,
     by_curve,
+    by_factor,
     by_ratio,
     for_as_many_steps,
     of_clips,
@@ -241,14 +242,6 @@ def statistics_are_needed(evidence: Evidence) -> Finding | None:
 # --- Memorisation ---
 
 
-def _by_factor(small: float, large: float, factor: float) -> str:
-    """Reproduced where `large` is at least `factor` times `small`; direction only beyond a tenth; contradicted beyond it."""
-    ratio = large / small
-    if ratio >= factor:
-        return REPRODUCED
-    return DIRECTION if ratio > 1.1 else CONTRADICTED if ratio < 1 / 1.1 else NOT_SEEN
-
-
 def few_clips_are_memorised(evidence: Evidence) -> Finding | None:
     """Samples of few clips lie at them, those of many don't; and their walks jump more.
 
@@ -262,7 +255,7 @@ def few_clips_are_memorised(evidence: Evidence) -> Finding | None:
     many = max(i for i in range(len(steps)) if for_as_many_steps([steps[0], steps[i]]))
     if not many:
         return Finding(f"models trained for {', '.join(f'{n:,}' for n in steps)} steps", "", NOT_TESTABLE)
-    near, abrupt = _by_factor(ratios[0], ratios[many], 2.0), _by_factor(jumps[many], jumps[0], 1.5)
+    near, abrupt = by_factor(ratios[many] / ratios[0], 2.0), by_factor(jumps[0] / jumps[many], 1.5)
     listed = "; ".join(
         f"{found['clips']} ({found['steps']:,} steps): {ratio:.2f}, {jump:.2f}"
         for found, ratio, jump in zip(evidence.memorization, ratios, jumps, strict=True)

@@ -73,6 +73,16 @@ def by_ratio(ours: float, papers: float, least: float = 1.02) -> str:
     return DIRECTION if ours > least else CONTRADICTED if ours < 1 / least else NOT_SEEN
 
 
+def by_factor(ratio: float, factor: float = np.inf) -> str:
+    """Reproduced from `factor` on; direction only above 1.1, contradicted below 1 / 1.1, else not seen.
+
+    Without a factor nothing is reproduced: of what is counted where the paper measured.
+    """
+    if ratio >= factor:
+        return REPRODUCED
+    return DIRECTION if ratio > 1.1 else CONTRADICTED if ratio < 1 / 1.1 else NOT_SEEN
+
+
 def by_curve(values: Sequence[float], papers_ratio: float) -> str:
     """A curve that should rise all along: as `by_ratio` of its ends, but no more than "not seen" where it falls between."""
     verdict = by_ratio(values[-1] / values[0], papers_ratio, least=1.005)
