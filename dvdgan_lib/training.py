@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import dataclasses
 import logging
+import shlex
 import signal
 import sys
 import time
@@ -25,7 +26,7 @@ import numpy as np
 from etils import epath
 from tqdm.auto import tqdm
 
-from dvdgan_lib import data, devices, experiments, health, hosts, traced_programs
+from dvdgan_lib import data, devices, experiments, health, hosts, settings, traced_programs
 from dvdgan_lib.best_model import BestModel, Measure, averaged_generator, measure_of, sample_sheet
 from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, export
 from dvdgan_lib.experiments import Experiment
@@ -136,6 +137,7 @@ def train(
     if steps is not None:
         experiment = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, steps=steps))
     experiments.check(experiment)
+    changes = "".join(f" --set {shlex.quote(change)}" for change in settings.of(experiment))
     devices.setup()
     if advice := devices.check_device(experiment.preset, allow_cpu):
         log.warning(advice)
@@ -193,7 +195,7 @@ def train(
     best = BestModel(folder, source, t.evaluate_clips, seed, measure)
     card = {
         "command": f"python -m dvdgan_lib.training {experiment.name} --preset {experiment.preset} "
-        f"--seed {seed} --steps {t.steps}",
+        f"--seed {seed} --steps {t.steps}{changes}",
         "seed": seed,
         "steps": t.steps,
         "commit": " -> ".join(commits),  # resumed on another
@@ -297,6 +299,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workdir", default="runs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="updates of G, instead of the experiment's number")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PART.NAME=VALUE", help="a setting changed, as training.batch_size=16"
+    )
     parser.add_argument("--data-dir", help="a folder of videos, one subfolder a class, to train on instead")
     parser.add_argument("--allow-cpu", action="store_true", help="train colab and paper even without an accelerator")
     parser.add_argument("--slice", metavar="v3-128", help="with what makes the run fit on that TPU slice, by the pod table")
@@ -335,7 +340,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        experiment = experiments.get(options.experiment, options.preset)
+        experiment = settings.changed(experiments.get(options.experiment, options.preset), options.set)
         if options.slice:
             from dvdgan_lib import pod_report  # here, because few need it: a quarter of a second before the first step
 
