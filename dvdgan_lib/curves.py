@@ -4,6 +4,8 @@ A run measures itself every `training.evaluate_every` steps (`best_model`). `rea
 `pretrained/RUN/curve.json` keeps them where the weights aren't shipped. As a command, writes such files:
 
     python -m dvdgan_lib.curves phi_crop phi_crop-seed1 --into pretrained
+
+Small trials of a run's settings, `dvdgan_lib.training --set`, are kept in pretrained/trials, each in a folder of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -130,6 +133,17 @@ def find(
                 path = own if own.exists() else shipped if preset == "laptop" and shipped.exists() else None
             if path is not None:
                 found.setdefault(name, []).append(load(path))
+    return found
+
+
+def trials(folder: epath.PathLike = "pretrained/trials") -> dict[str, Curve]:
+    """The curves of small trials that were kept, by what each changed: {"batch_size=4": its curve, ...}."""
+    found = {}
+    for path in sorted(epath.Path(folder).glob("*/*/curve.json")):
+        curve = load(path)
+        words = shlex.split(curve.card["command"])
+        changes = [words[i + 1].partition(".")[2] for i, word in enumerate(words) if word == "--set"]
+        found[", ".join(changes) or curve.card["experiment"]] = curve
     return found
 
 

@@ -53,7 +53,7 @@ import mediapy
 import numpy as np
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import experiments, forecast, plots, sampling, training
+from dvdgan_lib import curves, experiments, forecast, plots, sampling, training
 
 run = experiments.get(experiment, preset)
 folder = training.run_folder(run, workdir, seed)
@@ -145,6 +145,34 @@ if (folder / "model.safetensors").exists():
     plots.show_videos(videos, columns=8, scale=max(1, 96 // run.model.resolution))
 else:
     print("Not finished yet: the averaged generator is exported at the end.")
+
+# %% [markdown]
+# ## Why these settings: small trials
+#
+# The paper's learning rates, width and batch are a pod's: 1e-4 and 5e-4, ch = 128, 512 clips. What a laptop takes instead
+# was tried by short runs of the reference of Figure 6, each with one thing changed and about as many minutes of one core:
+#
+# `python -m dvdgan_lib.training phi_pool2 --preset laptop --set model.ch=16 --steps 300 --workdir runs/trials/width_16`
+#
+# The grey lines are the reference's three seeds: what lies among them is no better and no worse. Minutes are one
+# machine's; FID and the score are by the stand-in classifier, of 512 clips a side.
+
+# %%
+kept = curves.trials()
+reference = curves.find(["phi_pool2"], "laptop", workdir).get("phi_pool2", [])
+if kept:
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for panel, measure in zip(panels, ("fid", "class_accuracy"), strict=True):
+        for i, curve in enumerate(reference):
+            minutes = np.array(curve.steps) * curve.seconds_per_step / 60
+            panel.plot(minutes, curve.values[measure], color="0.6", label="as it is, three seeds" if i == 0 else None)
+        for label, curve in kept.items():
+            minutes = np.array(curve.steps) * curve.seconds_per_step / 60
+            panel.plot(minutes, curve.values[measure], marker="o", markersize=3, label=label)
+        panel.set(xlabel="minutes of one core", ylabel=curves.WORDS[measure])
+    plots.log_scale(panels[0])
+    panels[0].legend(fontsize=7)
+    plt.show()
 
 # %% [markdown]
 # ## Things to try

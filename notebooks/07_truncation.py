@@ -60,8 +60,8 @@ parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 generator = trained_models.find(experiment, preset, workdir, models)
 folders = trained_models.record_folders(generator, workdir)
 asked = [float(s) for s in sigmas.split(",")] if sigmas else []
-alike = {"seed": seed, "num_clips": num_clips, "sigmas": asked}
-record = None if again else evaluation.find_record("truncation", generator, folders, **alike)
+measured_with = {"seed": seed, "num_clips": num_clips, "sigmas": asked}
+record = None if again else evaluation.find_record("truncation", generator, folders, **measured_with)
 measured_now = record is None
 if measured_now:
     classifier = metrics.find_classifier(generator.experiment, workdir)

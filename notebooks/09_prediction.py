@@ -82,8 +82,8 @@ def record_of(name, kind, measure):
     """What a model was measured at: from the record of these very weights, else now, to be kept beside the model."""
     generator = generators[name]
     folders = trained_models.record_folders(generator, workdir)
-    alike = {"seed": seed, "num_clips": num_clips}
-    record = None if again else evaluation.find_record(kind, generator, folders, **alike)
+    measured_with = {"seed": seed, "num_clips": num_clips}
+    record = None if again else evaluation.find_record(kind, generator, folders, **measured_with)
     measured_now = record is None
     if measured_now:
         clips = num_clips or min(protocols.BAIR.num_clips, generator.experiment.evaluation.num_clips)

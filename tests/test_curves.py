@@ -113,3 +113,17 @@ def test_captions_say_what_is_missing(tmp_path):
     with pytest.raises(CheckpointError, match="None of k_1 has been trained"):
         curves.described(found, ["k_1"])
     assert curves.record(found, ["phi_crop", "k_1"])["phi_crop"][0]["values"]["fid"] == (4.0, 3.0, 1.0)
+
+
+def test_trials_go_by_what_they_changed(tmp_path):
+    """As kept by the command, each in a folder of its own; one that changed nothing goes by its name."""
+    for name, change in (("a", " --set training.batch_size=4 --set model.ch=16"), ("b", "")):
+        folder = write_run(tmp_path / name, "phi_pool2", fids=(1.0, 2.0))
+        card = json.loads((folder / "model.json").read_text())
+        card["command"] = "python -m dvdgan_lib.training phi_pool2 --preset laptop --seed 0 --steps 20" + change
+        (folder / "model.json").write_text(json.dumps(card))
+        assert curves.main(["phi_pool2", "--workdir", str(tmp_path / name), "--into", str(tmp_path / "kept" / name)]) == 0
+    found = curves.trials(tmp_path / "kept")
+    assert list(found) == ["batch_size=4, ch=16", "phi_pool2"]
+    assert found["phi_pool2"].values["fid"] == (1.0, 2.0)
+    assert curves.trials(tmp_path / "nothing") == {}
