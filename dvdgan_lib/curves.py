@@ -136,14 +136,14 @@ def find(
     return found
 
 
-def trials(folder: epath.PathLike = "pretrained/trials") -> dict[str, Curve]:
-    """The curves of small trials that were kept, by what each changed: {"batch_size=4": its curve, ...}."""
-    found = {}
+def trials(folder: epath.PathLike = "pretrained/trials") -> dict[str, list[Curve]]:
+    """Kept curves of small trials, by what they changed: {"batch_size=4": curves, "": of those that didn't}."""
+    found: dict[str, list[Curve]] = {}
     for path in sorted(epath.Path(folder).glob("*/*/curve.json")):
         curve = load(path)
         words = shlex.split(curve.card["command"])
         changes = [words[i + 1].partition(".")[2] for i, word in enumerate(words) if word == "--set"]
-        found[", ".join(changes) or curve.card["experiment"]] = curve
+        found.setdefault(", ".join(changes), []).append(curve)
     return found
 
 

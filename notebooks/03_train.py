@@ -154,21 +154,20 @@ else:
 #
 # `python -m dvdgan_lib.training phi_pool2 --preset laptop --set model.ch=16 --steps 300 --workdir runs/trials/width_16`
 #
-# The grey lines are the reference's three seeds: what lies among them is no better and no worse. Minutes are one
-# machine's; FID and the score are by the stand-in classifier, of 512 clips a side.
+# The grey lines are the reference's three seeds, two of them trained on a little: what lies among them is no better and no
+# worse. Minutes are one machine's; FID and the score are by the stand-in classifier, of 512 clips a side.
 
 # %%
 kept = curves.trials()
-reference = curves.find(["phi_pool2"], "laptop", workdir).get("phi_pool2", [])
+as_it_is = [*curves.find(["phi_pool2"], "laptop", workdir).get("phi_pool2", []), *kept.pop("", [])]
+groups = [("as it is", "0.6", as_it_is), *((label, f"C{i}", group) for i, (label, group) in enumerate(kept.items()))]
 if kept:
     figure, panels = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for panel, measure in zip(panels, ("fid", "class_accuracy"), strict=True):
-        for i, curve in enumerate(reference):
-            minutes = np.array(curve.steps) * curve.seconds_per_step / 60
-            panel.plot(minutes, curve.values[measure], color="0.6", label="as it is, three seeds" if i == 0 else None)
-        for label, curve in kept.items():
-            minutes = np.array(curve.steps) * curve.seconds_per_step / 60
-            panel.plot(minutes, curve.values[measure], marker="o", markersize=3, label=label)
+        for label, color, group in groups:
+            for i, curve in enumerate(group):
+                minutes = np.array(curve.steps) * curve.seconds_per_step / 60
+                panel.plot(minutes, curve.values[measure], ".-", color=color, label=None if i else label)
         panel.set(xlabel="minutes of one core", ylabel=curves.WORDS[measure])
     plots.log_scale(panels[0])
     panels[0].legend(fontsize=7)

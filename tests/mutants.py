@@ -1023,6 +1023,23 @@ LEDGER = [
         ("test_batch.py::test_what_would_have_to_be_trained_is_left_out_of_the_laptops_whole",),
     ),
 ]
+
+SETTINGS = [
+    Mutant(
+        "a changed setting's kind is not looked at",
+        "settings.py",
+        """if ("None" if value is None else type(value).__name__) not in kinds:""",
+        "if False:",
+        ("test_settings.py::test_a_wrong_setting_is_one_sentence",),
+    ),
+    Mutant(
+        "a card's command leaves out what was set",
+        "training.py",
+        "for change in settings.of(experiment))",
+        "for change in settings.of(experiment)[:0])",
+        ("test_settings.py::test_a_card_names_them",),
+    ),
+]
 MUTANTS: tuple[Mutant, ...] = (
     *SPECTRAL_NORM,
     *LAYERS,
@@ -1034,6 +1051,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *FRAME_PREDICTION,
     *VARIANTS,
     *LEDGER,
+    *SETTINGS,
 )
 
 

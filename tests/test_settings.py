@@ -56,9 +56,9 @@ def test_a_wrong_setting_is_one_sentence(setting, said):
 
 def test_a_card_names_them(tmp_path):
     """The command on the card, given again, is the same run: it is left as it is."""
-    told = ["phi_pool2", "--preset", "smoke", "--steps", "1", "--workdir", str(tmp_path), "--set", "model.phi=pool4"]
+    told = ["clips_1", "--preset", "smoke", "--steps", "1", "--workdir", str(tmp_path), "--set", "model.phi=pool4"]
     assert training.main(told) == 0
-    folder = tmp_path / "smoke/phi_pool2"
+    folder = tmp_path / "smoke/clips_1"
     card = json.loads((folder / "model.json").read_text())
     assert card["config"]["model"]["phi"] == "pool4"
     assert card["command"].endswith("--seed 0 --steps 1 --set model.phi=pool4")
