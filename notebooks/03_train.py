@@ -147,15 +147,15 @@ else:
     print("Not finished yet: the averaged generator is exported at the end.")
 
 # %% [markdown]
-# ## Why these settings: small trials
+# ## Other settings: small trials
 #
-# The paper's learning rates, width and batch are a pod's: 1e-4 and 5e-4, ch = 128, 512 clips. What a laptop takes instead
-# was tried by short runs of the reference of Figure 6, each with one thing changed and about as many minutes of one core:
+# The paper's learning rates, width and batch are a pod's: 1e-4 and 5e-4, ch = 128, 512 clips. The laptop's are 4e-4 for
+# both, ch = 8, 8 clips. These are short runs of Figure 6's reference, each with one thing changed:
 #
-# `python -m dvdgan_lib.training phi_pool2 --preset laptop --set model.ch=16 --steps 300 --workdir runs/trials/width_16`
+# `python -m dvdgan_lib.training phi_pool2 --preset laptop --steps 1600 --set model.ch=4 --workdir runs/trials/width_4`
 #
-# The grey lines are the reference's three seeds, two of them trained on a little: what lies among them is no better and no
-# worse. Minutes are one machine's; FID and the score are by the stand-in classifier, of 512 clips a side.
+# The grey lines are the reference's three seeds, two of them once more, trained on to 800 steps: what lies among them is no
+# better and no worse. Minutes are one machine's; FID and classes are by the stand-in classifier, of 512 clips a side.
 
 # %%
 kept = curves.trials()
