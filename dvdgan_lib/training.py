@@ -340,17 +340,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        experiment = settings.changed(experiments.get(options.experiment, options.preset), options.set)
+        named = {"data.folder": options.data_dir, "training.evaluate_every": options.evaluate_every}
+        changes = options.set + [f"{name}={value}" for name, value in named.items() if value is not None]
+        experiment = settings.changed(experiments.get(options.experiment, options.preset), changes)
         if options.slice:
             from dvdgan_lib import pod_report  # here, because few need it: a quarter of a second before the first step
 
             experiment = pod_report.fitted(experiment, options.slice)
-        if options.data_dir:
-            folder = dataclasses.replace(experiment.data, folder=options.data_dir)
-            experiment = dataclasses.replace(experiment, data=folder)
-        if options.evaluate_every is not None:
-            schedule = dataclasses.replace(experiment.training, evaluate_every=options.evaluate_every)
-            experiment = dataclasses.replace(experiment, training=schedule)
         path = train(
             experiment,
             options.workdir,

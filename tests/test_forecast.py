@@ -72,5 +72,5 @@ def test_without_a_record_nothing_is_promised(tmp_path):
 
 def test_a_run_that_was_looked_at_once_says_when():
     said = told("kinetics600_64x64_48f")
-    assert said.startswith("Ours was looked at after 2,000 steps (0.7 hours at this pace): ")
+    assert said.startswith("Ours was looked at after 2,000 steps (2.0 hours at this pace): ")
     assert "every 100 steps" in said

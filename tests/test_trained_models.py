@@ -1,5 +1,6 @@
 """Shipping a model: what is in the file afterwards, and what it says of itself."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -66,3 +67,17 @@ def test_a_shipped_card_says_what_differs_from_the_paper(card):
 
 def test_the_paper_differs_from_itself_in_nothing():
     assert all(experiments.differs_from_paper(experiments.get(name, "paper")) == {} for name in experiments.NAMES)
+
+
+GENERATORS = sorted(set(ROOT.glob("pretrained/*/model.safetensors")) - set(ROOT.glob("pretrained/classifier_*/*")))
+
+
+@pytest.mark.parametrize("file", GENERATORS, ids=lambda file: file.parent.name)
+def test_the_laptop_preset_trains_what_is_shipped(file):
+    shipped = load_generator(file).experiment
+    registered = experiments.get(shipped.name, "laptop")
+    assert shipped.model == registered.model
+    assert shipped.data == registered.data
+    # A card has what a run was watched by, too, which changed over time and changes no weight.
+    watched = {name: getattr(shipped.training, name) for name in experiments._WATCHING}
+    assert shipped.training == dataclasses.replace(registered.training, **watched)
