@@ -216,8 +216,9 @@ class _Run:
 def _runs() -> dict[str, _Run]:
     runs = {
         "kinetics600_64x64_12f": _Run("Table 1", "synthesis, FID 0.85, IS 53.81; Figures 4, 10", laptop=_Laptop(5_720, 1.9)),
-        # The paper narrows its larger models, too (128 to 96); by more here, so that an hour or two are hundreds of steps. Not
-        # to ch = 2: that leaves two channels before G's last convolution, and after 200 steps one palette for all classes.
+        # The paper narrows its larger models, too (128 to 96); by more here, so that an hour or two are hundreds of steps.
+        # Not to ch = 2: that leaves two channels before G's last convolution, and after 200 steps of 128x128 one palette for
+        # all classes.
         "kinetics600_128x128_12f": _Run(
             "Table 1",
             "synthesis, FID 1.16, IS 77.45; Figure 12",
@@ -230,7 +231,7 @@ def _runs() -> dict[str, _Run]:
             resolution=256,
             laptop=_Laptop(400, 1.1, {"ch": 4}, _FEW_STEPS),
         ),
-        # Of 48 frames both are at a quarter of the paper's size.
+        # Of 48 frames both are at a quarter of the paper's size. (The first one's hours were not written down: about two.)
         "kinetics600_64x64_48f": _Run(
             "Table 1",
             "synthesis, FID 13.75, IS 104.09; Figures 5, 11",
