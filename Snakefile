@@ -110,8 +110,9 @@ def target(artefact):
 
     Those on the way too: Snakemake doesn't miss a deleted file where what was made from it is still there.
     """
-    runs = batch.read_by(artefact, PRESET, RUNS, FROM_SCRATCH)
-    files = [f"{HOME}/data/{run}.json" for run in runs] + [model(run) for run in runs]
+    known = (PRESET, RUNS, FROM_SCRATCH)
+    files = [f"{HOME}/data/{run}.json" for run in batch.looked_at(artefact, *known)]
+    files += [model(run) for run in batch.read_by(artefact, *known)]
     files += [*curves(artefact).values(), *evaluations(artefact).values(), *truncations(artefact)]
     files += artefact_files(f"{HOME}/artefacts", artefact)
     return files + (artefact_files(FIGURES, artefact) if PRESET == "laptop" else [])
@@ -212,6 +213,7 @@ rule evaluate:
         experiment=lambda wildcards: batch.experiment_of(wildcards.run),
         seed=lambda wildcards: seed(wildcards.run),
         baselines=lambda wildcards: ",".join(batch.anchors_of(wildcards.run, PRESET, FROM_SCRATCH)),
+        real_features="" if FROM_SCRATCH else batch.REAL_FEATURES,
     log:
         notebook=f"{HOME}/notebooks/04_metrics-{{run}}.ipynb",
         text=f"{HOME}/notebooks/04_metrics-{{run}}.log",
@@ -220,7 +222,7 @@ rule evaluate:
         gpu=int(ACCELERATOR == "cuda"),
     shell:
         "{PAPERMILL} -p experiment {params.experiment} -p seed {params.seed} -p model {input.model}"
-        " -p baselines '{params.baselines}'"
+        " -p baselines '{params.baselines}' -p real_features '{params.real_features}'"
         " notebooks/04_metrics.ipynb {log.notebook} > {log.text} 2>&1"
 
 

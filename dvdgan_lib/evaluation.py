@@ -230,6 +230,7 @@ def evaluate(
     baselines: Sequence[str] = (),
     port_clips: int = 0,
     classifier: metrics.StandInClassifier | None = None,
+    real_features: epath.PathLike | None = None,
 ) -> dict[str, Any]:
     """Measures a model against its training data, as the paper does (section 2.4, footnote 3).
 
@@ -246,6 +247,7 @@ def evaluate(
       port_clips: on so many of the clips also FVD as other implementations compute it; 0 for none.
       classifier: of the stand-in, for the class accuracy and an Inception Score that mean something there
         (`metrics.find_classifier`).
+      real_features: a folder that is only read, where I3D's features of these real clips may lie (`metrics.features_cached`).
 
     Returns:
       {"samples": {metric: {"value", "text", ...}}, the same for each baseline, "by_number" and "ports" (see the functions of
@@ -258,7 +260,7 @@ def evaluate(
     n = min(num_clips or experiment.evaluation.num_clips, anchors.available(experiment, baselines))
     whole = papers_reference(experiment, cache)
     reference = anchors.real_clips(experiment, "train")
-    seen, real_labels, _ = see(reference, n, cache, "real-train")
+    seen, real_labels, _ = see(reference, n, cache, "real-train", shipped=real_features)
     real = seen[metrics.NETWORK]
     groups = {"samples": anchors.sampled(generator, n, seed)}
     groups |= {name: anchors.BASELINES[name].clips(experiment, n) for name in baselines}

@@ -362,7 +362,7 @@ def measure_memorization(
       seed: of latents and classes.
 
     Returns:
-      "clips" (how many it was trained on, in words), "steps" (of its training), "ratios"
+      "num_clips" (samples), "clips" (how many it was trained on, in words), "steps" (of its training), "ratios"
       (`metrics.memorization.distance_ratios` in pixels, a sample each) and "abruptness" (a walk each).
     """
     train, test = (load_source(generator.experiment, split) for split in ("train", "test"))
@@ -371,6 +371,7 @@ def measure_memorization(
     samples = memorization.pixels(sample(generator, num_samples, seed=seed))
     paths = [walk_in_latents(generator, 9, np.random.default_rng((seed, i)))[0] for i in range(walks)]
     return {
+        "num_clips": num_samples,
         "steps": generator.card["steps"],
         "clips": f"{len(train):,} clips" if generator.experiment.data.clips_per_class else "all clips",
         "ratios": memorization.distance_ratios(samples, seen, unseen, seed).tolist(),

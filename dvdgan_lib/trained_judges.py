@@ -221,11 +221,11 @@ def longer_keeps_detail(evidence: Evidence) -> Finding | None:
 
 def statistics_are_needed(evidence: Evidence) -> Finding | None:
     """FID by standing statistics over that by the batch's own: norms over all frames beside norms by time step."""
-    if not evidence.statistics:
+    records = evidence.records_of("statistics", experiments.STATISTICS)
+    if not records:
         return None
     ratios, said = [], []
-    for name in experiments.STATISTICS:
-        found = evidence.statistics[name]
+    for name, found in zip(experiments.STATISTICS, records, strict=True):
         standing, own = found["standing"]["fid"], found["batch"]["fid"]
         ratios.append(standing / own)
         said.append(f"{name} {standing:.2f} by standing ones, {own:.2f} by its batch's")
@@ -234,8 +234,7 @@ def statistics_are_needed(evidence: Evidence) -> Finding | None:
     verdict = DIRECTION if relative > 1.1 else CONTRADICTED if relative < 1 / 1.1 else NOT_SEEN
     if over_time >= 1.5 and by_step <= 1.1:
         verdict = REPRODUCED
-    clips = evidence.statistics[experiments.STATISTICS[0]]["num_clips"]
-    where = f"{evidence.generator.experiment.preset}, {clips} clips a side, one model each"
+    where = f"{evidence.generator.experiment.preset}, {records[0]['num_clips']} clips a side, one model each"
     return Finding(f"FID {'; '.join(said)}: {over_time:.2f} and {by_step:.2f} times", where, verdict)
 
 
@@ -247,24 +246,25 @@ def few_clips_are_memorised(evidence: Evidence) -> Finding | None:
 
     Many are the most clips that a model learned from in about as many steps: all of them at the paper's size.
     """
-    if not evidence.memorization:
+    sweep = evidence.records_of("memorization", experiments.MEMORIZATION)
+    if not sweep:
         return None
-    ratios = [float(np.median(found["ratios"])) for found in evidence.memorization]
-    jumps = [float(np.nanmedian(found["abruptness"])) for found in evidence.memorization]
-    steps = [found["steps"] for found in evidence.memorization]
+    ratios = [float(np.median(found["ratios"])) for found in sweep]
+    jumps = [float(np.nanmedian(found["abruptness"])) for found in sweep]
+    steps = [found["steps"] for found in sweep]
     many = max(i for i in range(len(steps)) if for_as_many_steps([steps[0], steps[i]]))
     if not many:
         return Finding(f"models trained for {', '.join(f'{n:,}' for n in steps)} steps", "", NOT_TESTABLE)
     near, abrupt = by_factor(ratios[many] / ratios[0], 2.0), by_factor(jumps[0] / jumps[many], 1.5)
     listed = "; ".join(
         f"{found['clips']} ({found['steps']:,} steps): {ratio:.2f}, {jump:.2f}"
-        for found, ratio, jump in zip(evidence.memorization, ratios, jumps, strict=True)
+        for found, ratio, jump in zip(sweep, ratios, jumps, strict=True)
     )
-    few_and_many = " and ".join(evidence.memorization[i]["clips"] for i in (0, many))
+    few_and_many = " and ".join(sweep[i]["clips"] for i in (0, many))
     return Finding(
         "nearest trained-on over nearest unseen clip, and largest over mean step of walks (medians), trained on "
         f"{listed}. {few_and_many} compared: distances {near}, walks {abrupt}",
-        f"{evidence.generator.experiment.preset}, {len(evidence.memorization[0]['ratios'])} samples, one model each",
+        f"{evidence.generator.experiment.preset}, {sweep[0]['num_clips']} samples, one model each",
         weakest(near, abrupt),
     )
 

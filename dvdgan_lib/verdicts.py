@@ -24,13 +24,11 @@ class Evidence:
     Attributes:
       generator: the 12-frame model of the preset.
       records: what models were measured at, by (experiment, kind): "evaluation" (`evaluation.evaluate`), "truncation",
-        "prediction" or "synthesis" (`protocols`), "inception_score" (by C3D, notebook 08). Those there are.
+        "prediction", "synthesis", "memorization" or "statistics" (`protocols`), "inception_score" (by C3D, notebook 08).
+        Those there are.
       pod_rows: `pod_report.load`.
       curves: of the compared runs, `curves.find`.
       longer: the 48-frame model of the preset, where there is one.
-      memorization: `protocols.measure_memorization` of the models of `experiments.MEMORIZATION`, in that order; empty
-        where one is missing.
-      statistics: `protocols.measure_statistics` of `norm_over_time` and `phi_pool2`; empty where one is missing.
     """
 
     generator: TrainedGenerator
@@ -38,8 +36,11 @@ class Evidence:
     pod_rows: Mapping[tuple[str, str, str], dict[str, Any]] = dataclasses.field(default_factory=dict)
     curves: Mapping[str, Sequence[Curve]] = dataclasses.field(default_factory=dict)
     longer: TrainedGenerator | None = None
-    memorization: Sequence[dict[str, Any]] = ()
-    statistics: Mapping[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def records_of(self, kind: str, runs: Sequence[str]) -> list[dict[str, Any]]:
+        """The records of that kind, in the order of the runs; none where one is missing: they are compared."""
+        found = [self.records.get((run, kind)) for run in runs]
+        return [record for record in found if record] if all(found) else []
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,6 +45,7 @@ model = ""  # a model.safetensors or its folder; empty takes the run's own, or f
 num_clips = 0  # clips on each side; 0 takes the preset's number
 # Measure these too, each as long again as the samples: other_half,held_out,noisy,blurred,shuffled,frozen,untrained
 baselines = ""
+real_features = "pretrained/real_features"  # where I3D's features of the real clips may lie; empty: computed anew
 port_clips = 0  # on so many clips also FVD as other implementations compute it; four times as many are seen by I3D
 
 # %%
@@ -138,6 +139,7 @@ result = evaluation.evaluate(
     baselines=names,
     port_clips=port_clips,
     classifier=classifier,
+    real_features=real_features or None,
 )
 chosen = {"experiment": experiment, "seed": seed, "num_clips": num_clips, "baselines": baselines, "port_clips": port_clips}
 said = " ".join(f"-p {key} {value}" for key, value in ({"preset": preset} | chosen).items() if value)

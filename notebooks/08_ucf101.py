@@ -194,6 +194,9 @@ if "memorization" in wanted:
     found, pictures = [], []
     for generator in generators:
         found.append(protocols.measure_memorization(generator, seed=seed, **few))
+        record = evaluation.measured_on(generator) | {"seed": seed} | found[-1]
+        folder = trained_models.record_folders(generator, workdir)[0]
+        evaluation.save_evaluation(record, folder / "memorization.json")  # the ledger reads it
         train = training.load_source(generator.experiment)
         seen = data.first_clips(train, min(len(train), 512))[0]
         videos = sampling.sample(generator, 8, seed=seed)

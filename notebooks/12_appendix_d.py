@@ -43,12 +43,14 @@ workdir = "runs"
 artefacts = "appendix_d"
 figures_dir = ""  # empty: WORKDIR/PRESET/by_hand, apart from what the batch makes
 curves = {}  # run: path of its curve; without any, workdir's runs, then (laptop) those in pretrained/
+models = {}  # experiment: path of its model; those not named are looked for in workdir, then (laptop) in pretrained/
 
 # %%
 from matplotlib import pyplot as plt
 
+from dvdgan_lib import best_model, devices, evaluation, experiments, plots, protocols, trained_models
 from dvdgan_lib import curves as curves_lib
-from dvdgan_lib import devices, experiments, plots
+from dvdgan_lib.checkpoints import CheckpointError
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
@@ -112,6 +114,31 @@ if "appendix_d" in wanted:
         "appendix_d", parameters, caption=caption, curves=curves_lib.record(found, list(NORMS | PARTS))
     )
     plots.save_artefact(figures_dir, figure, record)
+
+# %% [markdown]
+# ## What norms over all frames cost
+#
+# > "Early variants of DVD-GAN contained Batch Normalization which normalized over all frames of all batch elements. This gave
+# > G an extra channel to convey information across time. It took advantage of this, with the result being a model which
+# > required batch statistics in order to produce good samples." (D)
+#
+# Both models, each sampled twice: by standing statistics, and by those of the batch in which a video is made. The same
+# latents and classes, measured as these runs were while they trained.
+
+# %%
+try:
+    normed = {name: trained_models.find(name, preset, workdir, models) for name in experiments.STATISTICS}
+except CheckpointError as error:
+    normed = {}
+    print(f"Not compared. {error}")
+for name, generator in normed.items():
+    measure = best_model.measure_of(generator.experiment, workdir)
+    measured = protocols.measure_statistics(generator, measure, 16 if preset == "smoke" else 512, seed)
+    record = evaluation.measured_on(generator) | {"seed": seed} | measured
+    folder = trained_models.record_folders(generator, workdir)[0]
+    evaluation.save_evaluation(record, folder / "statistics.json")  # the ledger reads it
+    standing, own = measured["standing"]["fid"], measured["batch"]["fid"]
+    print(f"{name}: FID {standing:.2f} by standing statistics, {own:.2f} by those of its batches: {standing / own:.2f} times")
 
 # %% [markdown]
 # ## Paper and ours

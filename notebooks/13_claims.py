@@ -54,7 +54,6 @@ from IPython.display import Markdown, display
 from matplotlib import pyplot as plt
 
 from dvdgan_lib import (
-    best_model,
     claims,
     devices,
     evaluation,
@@ -62,7 +61,6 @@ from dvdgan_lib import (
     paper,
     plots,
     pod_report,
-    protocols,
     trained_models,
     verdicts,
 )
@@ -76,31 +74,19 @@ parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 generator = trained_models.find("kinetics600_64x64_12f", preset, workdir, models)
 compared = [*experiments.FIGURE_6["phi"], *experiments.FIGURE_6["k"], *experiments.DISCRIMINATORS, *experiments.APPENDIX_D]
 measured_curves = curves_lib.find(list(dict.fromkeys(compared)), preset, workdir, curves)
-memorization = []
-try:
-    sweep = [trained_models.find(name, preset, workdir, models) for name in experiments.MEMORIZATION]
-    few = {"num_samples": 16, "walks": 3} if preset == "smoke" else {}
-    memorization = [protocols.measure_memorization(g, seed=seed, **few) for g in sweep]
-except CheckpointError as error:
-    print(f"No sweep of the number of training clips: {error}")
-statistics = {}
-try:
-    normed = {name: trained_models.find(name, preset, workdir, models) for name in experiments.STATISTICS}
-    for name, g in normed.items():
-        measure = best_model.measure_of(g.experiment, workdir)
-        statistics[name] = protocols.measure_statistics(g, measure, 16 if preset == "smoke" else 512, seed)
-except CheckpointError as error:
-    print(f"No comparison of norms over all frames and by time step: {error}")
 try:
     longer = trained_models.find("kinetics600_64x64_48f", preset, workdir, models)
 except CheckpointError as error:
     longer = None
     print(f"No 48-frame model: {error}")
-KINDS = {name: "evaluation" for name in paper.TABLE_1}
-KINDS |= {"bair_fp_64x64_1to15": "prediction", "kinetics600_fp_64x64_5to11": "prediction"}
-KINDS |= {"kinetics600_64x64_16f_stride1": "synthesis", "ucf101_128x128_16f": "inception_score"}
+KINDS = [(name, "evaluation") for name in paper.TABLE_1]
+KINDS += [("bair_fp_64x64_1to15", "prediction"), ("kinetics600_fp_64x64_5to11", "prediction")]
+KINDS += [("kinetics600_64x64_16f_stride1", "synthesis"), ("ucf101_128x128_16f", "inception_score")]
+KINDS += [("kinetics600_64x64_12f", "truncation")]
+KINDS += [(name, "memorization") for name in experiments.MEMORIZATION]
+KINDS += [(name, "statistics") for name in experiments.STATISTICS]
 records = {}
-for name, kind in [*KINDS.items(), ("kinetics600_64x64_12f", "truncation")]:
+for name, kind in KINDS:
     try:
         model = trained_models.find(name, preset, workdir, models)
     except CheckpointError:
@@ -109,7 +95,7 @@ for name, kind in [*KINDS.items(), ("kinetics600_64x64_12f", "truncation")]:
         records[name, kind] = evaluation.load_evaluation(evaluations[name])
     elif record := evaluation.find_record(kind, model, trained_models.record_folders(model, workdir)):
         records[name, kind] = record
-evidence = verdicts.Evidence(generator, records, pod_report.load(), measured_curves, longer, memorization, statistics)
+evidence = verdicts.Evidence(generator, records, pod_report.load(), measured_curves, longer)
 ledger = claims.ledger(evidence, preset)
 
 # %% [markdown]

@@ -226,6 +226,18 @@ def test_evaluations_are_measured_anew_or_read_from_shipped_records(tmp_path, mo
     assert batch.evaluation_paths("figure_04", "laptop", "runs", False) == {}
 
 
+def test_data_are_looked_at_before_a_training_or_a_measurement(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second, *_ = batch.TABLE_1
+    assert batch.looked_at("figure_12", "laptop", "runs", False) == [second], "it would be trained"
+    for run in batch.TABLE_1:
+        (tmp_path / "pretrained" / run).mkdir(parents=True)
+        (tmp_path / "pretrained" / run / "model.safetensors").touch()
+    assert batch.looked_at("figure_12", "laptop", "runs", False) == [], "it is only sampled"
+    assert batch.looked_at("table_1", "laptop", "runs", False) == [first], "it is measured"
+    assert batch.looked_at("table_1", "laptop", "runs", True) == sorted(batch.TABLE_1)
+
+
 def test_classifiers_are_trained_from_scratch_only():
     assert batch.classifier_paths("laptop", "runs", False) == batch.classifier_paths("smoke", "runs", True) == []
     assert batch.classifier_paths("laptop", "runs", True) == [

@@ -414,6 +414,12 @@ class _Generator:
     experiment = experiments.get("kinetics600_64x64_12f")
 
 
+def sweep(found):
+    names = experiments.MEMORIZATION[: len(found)]
+    records = {(name, "memorization"): one for name, one in zip(names, found, strict=True)}
+    return verdicts.Evidence(_Generator(), records)
+
+
 @pytest.mark.parametrize(
     ("ratios", "jumps", "verdict"),
     [
@@ -425,24 +431,26 @@ class _Generator:
 )
 def test_memorisation_is_judged_from_few_clips_to_all(ratios, jumps, verdict):
     found = [
-        {"clips": clips, "steps": 700, "ratios": [0.0, ratio, 9.0], "abruptness": [np.nan, jump]}
+        {"clips": clips, "steps": 700, "ratios": [0.0, ratio, 9.0], "abruptness": [np.nan, jump], "num_clips": 3}
         for clips, ratio, jump in zip(("8 clips", "128 clips", "all clips"), ratios, jumps, strict=True)
     ]
-    given = verdicts.Evidence(_Generator(), memorization=found)
-    assert trained_judges.few_clips_are_memorised(given).verdict == verdict
+    judged = trained_judges.few_clips_are_memorised(sweep(found))
+    assert judged.verdict == verdict
+    assert "3 samples" in judged.size
     assert trained_judges.few_clips_are_memorised(evidence()) is None
+    assert trained_judges.few_clips_are_memorised(sweep(found[:2])) is None, "one is missing"
 
 
 def test_memorisation_compares_models_of_about_as_many_steps():
     found = [
-        {"clips": clips, "steps": steps, "ratios": [ratio], "abruptness": [jump]}
+        {"clips": clips, "steps": steps, "ratios": [ratio], "abruptness": [jump], "num_clips": 1}
         for clips, steps, ratio, jump in (("8 clips", 700, 0.3, 6.0), ("128 clips", 700, 0.3, 6.0), ("all", 5700, 1.0, 3.0))
     ]
-    judged = trained_judges.few_clips_are_memorised(verdicts.Evidence(_Generator(), memorization=found))
+    judged = trained_judges.few_clips_are_memorised(sweep(found))
     assert judged.verdict == verdicts.NOT_SEEN
     assert "8 clips and 128 clips compared" in judged.measured
     found[1]["steps"] = 1500
-    judged = trained_judges.few_clips_are_memorised(verdicts.Evidence(_Generator(), memorization=found))
+    judged = trained_judges.few_clips_are_memorised(sweep(found))
     assert judged.verdict == verdicts.NOT_TESTABLE
 
 
@@ -571,9 +579,11 @@ def test_detail_of_longer_videos_is_judged_beside_that_of_real_clips(short, long
 def test_norms_over_time_are_judged_by_what_standing_statistics_cost(over_time, by_step, verdict):
     pairs = {"norm_over_time": over_time, "phi_pool2": by_step}
     found = {
-        name: {"standing": {"fid": standing}, "batch": {"fid": own}, "num_clips": 512}
+        (name, "statistics"): {"standing": {"fid": standing}, "batch": {"fid": own}, "num_clips": 512}
         for name, (standing, own) in pairs.items()
     }
-    finding = trained_judges.statistics_are_needed(verdicts.Evidence(_Generator(), statistics=found))
+    finding = trained_judges.statistics_are_needed(verdicts.Evidence(_Generator(), found))
+    one = dict([found.popitem()])
+    assert trained_judges.statistics_are_needed(verdicts.Evidence(_Generator(), one)) is None, "the other is missing"
     assert finding.verdict == verdict
     assert "512 clips a side" in finding.size

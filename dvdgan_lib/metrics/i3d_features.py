@@ -190,7 +190,9 @@ def protocol_of(*sets: I3DFeatures) -> str:
     return f"videos {' and '.join(dict.fromkeys(shapes))}, {RESIZES[sets[0].resize]} to 224x224{weights}"
 
 
-def features_cached(videos: np.ndarray, cache_dir: str | Path, key: str, **options) -> I3DFeatures:
+def features_cached(
+    videos: np.ndarray, cache_dir: str | Path, key: str, shipped: str | Path | None = None, **options
+) -> I3DFeatures:
     """`features(videos, **options)`, kept in `cache_dir` (local or gs://) for the next time.
 
     Args:
@@ -198,6 +200,7 @@ def features_cached(videos: np.ndarray, cache_dir: str | Path, key: str, **optio
       cache_dir: made where it is missing.
       key: says whose videos these are ("ucf101_train", "step_1000"). The file's name starts with it; the videos' own
         checksum, the network and its weights' hash decide what is found.
+      shipped: another folder where they may lie, under the name that they have in `cache_dir`; only read.
       options: for `features`.
     """
     videos = np.ascontiguousarray(videos)
@@ -208,14 +211,15 @@ def features_cached(videos: np.ndarray, cache_dir: str | Path, key: str, **optio
     digest.update(videos)
     name = f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', key)}-{network}-{digest.hexdigest()[:16]}.npz"
     path = epath.Path(cache_dir) / name
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            weights = str(file["weights"]) if "weights" in file else ""
-            cached = I3DFeatures(file["logits"], file["pool"], videos.shape[1:4], network, resize, weights)
-        if len(cached) == len(videos):
-            return cached
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        pass  # Not there, or damaged: computed again.
+    for place in (path, *([epath.Path(shipped) / name] if shipped else [])):
+        try:
+            with np.load(io.BytesIO(place.read_bytes()), allow_pickle=False) as file:
+                weights = str(file["weights"]) if "weights" in file else ""
+                cached = I3DFeatures(file["logits"], file["pool"], videos.shape[1:4], network, resize, weights)
+            if len(cached) == len(videos):
+                return cached
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            pass  # Not there, or damaged: computed again.
     computed = features(videos, **options)
     buffer = io.BytesIO()
     np.savez(buffer, logits=computed.logits, pool=computed.pool, weights=computed.weights)

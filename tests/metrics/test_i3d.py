@@ -252,7 +252,14 @@ def test_cache_computes_once_and_again_when_it_must(tmp_path, monkeypatch):
     (file,) = folder.iterdir()  # One file, nothing temporary left.
     assert file.name.startswith("ucf101_train_set-I3D-K400-")
 
-    features_cached(videos + 1, folder, "ucf101/train set")
+    # Where the cache has nothing, shipped ones are read, and nothing is written.
+    (elsewhere := tmp_path / "other").mkdir()
+    given = features_cached(videos, elsewhere, "ucf101/train set", shipped=folder)
+    np.testing.assert_array_equal(given.pool, first.pool)
+    assert not list(elsewhere.iterdir())
+    assert len(computed) == 1
+
+    features_cached(videos + 1, folder, "ucf101/train set", shipped=folder)
     features_cached(videos.reshape(3, 12, 16, 4, 3), folder, "ucf101/train set")
     features_cached(videos, folder, "another key")
     assert len(computed) == 4
