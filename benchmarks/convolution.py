@@ -66,6 +66,7 @@ def seconds(function, arguments):
 
 if __name__ == "__main__":
     devices.setup()
+    devices.keep_memory()
     rng = np.random.default_rng(0)
     for name, ours, theirs, *shapes in CASES:
         arguments = [jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes]

@@ -56,6 +56,7 @@ def random() -> float:
 
 def main():
     devices.setup()
+    devices.keep_memory()
     lengths = [int(n) for n in sys.argv[1:]] or range(FIRST_LENGTH, FIRST_LENGTH + len(PUBLISHED))
     print(f"{'frames':>6} {'ours':>9} {'published':>9}  difference")
     for frames in lengths:

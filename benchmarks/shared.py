@@ -68,6 +68,7 @@ class Step:
 
     def __init__(self, experiment):
         devices.setup()
+        devices.keep_memory()
         self.experiment, self.updates = experiment, Updates(experiment)
         m, b = experiment.model, experiment.training.batch_size
         rng = np.random.default_rng(0)
@@ -89,6 +90,7 @@ class Sampler:
 
     def __init__(self, experiment):
         devices.setup()
+        devices.keep_memory()
         rng, size = np.random.default_rng(0), experiment.evaluation.batch_size
         latents, labels = sampling.draw(experiment.model, size, 1.0, (0,))
         shapes = jax.eval_shape(Generator(experiment.model).init, jax.random.key(0), latents, labels)

@@ -139,6 +139,8 @@ def train(
     experiments.check(experiment)
     changes = "".join(f" --set {shlex.quote(change)}" for change in settings.of(experiment))
     devices.setup()
+    if experiment.preset != "smoke":  # which compiles for longer than it computes
+        devices.keep_memory()
     if advice := devices.check_device(experiment.preset, allow_cpu):
         log.warning(advice)
     experiment = with_data_at_hand(experiment)

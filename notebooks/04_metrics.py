@@ -61,6 +61,8 @@ from dvdgan_lib.metrics.frechet import frechet_distance
 from dvdgan_lib.metrics.inception_score import inception_score_of
 
 devices.setup()
+if preset != "smoke":
+    devices.keep_memory()  # I3D computes for minutes
 run = experiments.get(experiment, preset)
 folder = training.run_folder(run, workdir, seed)
 generator = trained_models.find(experiment, preset, workdir, {experiment: model} if model else None, seed)

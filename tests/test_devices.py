@@ -35,7 +35,7 @@ def test_cache_is_where_the_user_says_or_in_the_cache_folder(monkeypatch, tmp_pa
 def test_setup_turns_the_compilation_cache_on_unless_the_user_has_one(own, tmp_path):
     """In a process of its own, and one that still computes after a second call."""
     code = (
-        "import jax; from dvdgan_lib import devices; devices.setup(); devices.setup(); "
+        "import jax; from dvdgan_lib import devices; devices.keep_memory(); devices.setup(); devices.setup(); "
         "print(jax.config.jax_compilation_cache_dir, float(jax.jit(lambda x: x + 1)(1.0)))"
     )
     environment = os.environ | {"DVDGAN_CACHE": str(tmp_path / "ours")}
