@@ -200,6 +200,11 @@ def anchors_of(run: str, preset: str, from_scratch: bool) -> tuple[str, ...]:
     return ANCHORS if from_scratch and preset == "laptop" and run == _FIRST else ()
 
 
+def real_features_are_shipped(run: str, preset: str, from_scratch: bool) -> bool:
+    """Whether I3D needn't see the real clips that a run is measured against: the first row's at the laptop preset."""
+    return preset == "laptop" and not from_scratch and run == _FIRST and any(Path(REAL_FEATURES).glob("*.npz"))
+
+
 def _is_there(run: str, preset: str, runs: str) -> bool:
     return _model_is_shipped(run) or (Path(runs) / preset / run / "model.safetensors").exists()
 

@@ -17,7 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvdgan_lib import experiments
-from dvdgan_lib.batch import ARTEFACTS, ROOT, BatchError, anchors_of, check, experiment_of, model_path
+from dvdgan_lib.batch import (
+    ARTEFACTS,
+    ROOT,
+    BatchError,
+    anchors_of,
+    check,
+    experiment_of,
+    model_path,
+    real_features_are_shipped,
+)
 
 # Hours of a notebook that only reads what others made: it starts a kernel, compiles, and draws.
 NOTEBOOK_HOURS = {"smoke": 0.01, "laptop": 0.02, "colab": 0.02, "paper": 0.1}
@@ -53,7 +62,8 @@ def step(rule: str, target: str, preset: str, from_scratch: bool = False) -> Ste
         cost = experiments.get(experiment_of(target), preset).cost
         if rule == "train":
             return Step(rule, target, cost.train_hours, cost.gigabytes)
-        sets = 2 + len(anchors_of(target, preset, from_scratch))  # of clips: real ones, samples, and each anchor's
+        sets = 1 + len(anchors_of(target, preset, from_scratch))  # of clips: the samples, and each anchor's
+        sets += not real_features_are_shipped(target, preset, from_scratch)
         return Step(rule, target, cost.evaluate_hours * sets / 2)
     if rule == "classifier":
         return Step(rule, target, CLASSIFIER_HOURS)

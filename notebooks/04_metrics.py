@@ -14,8 +14,8 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/dvdgan-replication/blob/main/notebooks/04_metrics.ipynb)
 #
 # Section 2.4. Measures a trained model with a real I3D network, beside real clips that were spoiled in a known way. With the
-# laptop's 512 clips this takes about eight minutes on two cores (what was measured before is read from a cache); smoke, with
-# 16 clips, half a minute.
+# laptop's 512 clips this takes about four minutes on two cores, and as long again where I3D's features of the real clips are
+# not shipped in `pretrained/` (what was measured before is read from a cache); smoke, with 16 clips, half a minute.
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.

@@ -228,6 +228,11 @@ if "table_1" in wanted:
             if "class_accuracy" in measured["samples"]
             else ""
         )
+        + (
+            f" The first row's samples were drawn and seen by I3D anew; its features of the real clips: {shipped}."
+            if (shipped := measured.get("real_features"))
+            else ""
+        )
         + (f" Not measured at preset {preset}: {', '.join(missing)}." if missing else "")
         + (f" * from the record of {anchors['num_clips']} clips beside the model." if anchors is not measured else "")
         + (f" ** from the record of {' and '.join(map(str, points))} clips a point (07_truncation)." if truncated else "")

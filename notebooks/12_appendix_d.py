@@ -118,8 +118,8 @@ if "appendix_d" in wanted:
 # %% [markdown]
 # ## What norms over all frames cost
 #
-# > "Early variants of DVD-GAN contained Batch Normalization which normalized over all frames of all batch elements. This gave
-# > G an extra channel to convey information across time. It took advantage of this, with the result being a model which
+# > "Early variants of DVD-GAN contained Batch Normalization which normalized over all frames of all batch elements. This
+# > gave G an extra channel to convey information across time. It took advantage of this, with the result being a model which
 # > required batch statistics in order to produce good samples." (D)
 #
 # Both models, each sampled twice: by standing statistics, and by those of the batch in which a video is made. The same
@@ -138,7 +138,7 @@ for name, generator in normed.items():
     folder = trained_models.record_folders(generator, workdir)[0]
     evaluation.save_evaluation(record, folder / "statistics.json")  # the ledger reads it
     standing, own = measured["standing"]["fid"], measured["batch"]["fid"]
-    print(f"{name}: FID {standing:.2f} by standing statistics, {own:.2f} by those of its batches: {standing / own:.2f} times")
+    print(f"{name}: FID {standing:.2f} by standing statistics, {own:.2f} by its batches': {standing / own:.2f} times")
 
 # %% [markdown]
 # ## Paper and ours

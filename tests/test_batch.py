@@ -27,14 +27,15 @@ def test_artefacts_name_runs_that_exist():
             experiments.get(run.partition("-seed")[0])
 
 
-def test_plan_is_cheapest_first_with_totals():
+def test_plan_is_cheapest_first_with_totals(monkeypatch):
+    monkeypatch.chdir(batch.ROOT)  # where the real clips' features are
     steps = batch_plan.pending(SUMMARY, "laptop")
     assert [work.rule for work in steps] == ["publish", "artefact", "evaluate", "train"]
     cost = experiments.get("kinetics600_64x64_12f").cost
     assert steps[-1].hours == cost.train_hours
     assert steps[-1].gigabytes == cost.gigabytes
     lines = batch_plan.format_plan(steps, "laptop").splitlines()
-    hours = cost.train_hours + cost.evaluate_hours + batch_plan.NOTEBOOK_HOURS["laptop"]
+    hours = cost.train_hours + cost.evaluate_hours / 2 + batch_plan.NOTEBOOK_HOURS["laptop"]
     assert lines[-1].split() == ["4", "steps", f"{hours:.2f}", f"{cost.gigabytes:.2f}"]
     assert lines[-2].split()[-1] == "truncation"
     assert "claims, figure_01, figure_02, figure_04, figure_10, figure_15, figure_16, memorization, table_1" in lines[-2]
@@ -84,13 +85,15 @@ def test_what_measures_takes_longer_where_there_is_no_record(tmp_path, monkeypat
     assert hours("truncation", "paper") == reads["paper"]
 
 
-def test_what_only_a_batch_from_scratch_does_has_its_hours():
+def test_what_only_a_batch_from_scratch_does_has_its_hours(monkeypatch):
+    monkeypatch.chdir(batch.ROOT)
     rows = [f"runs/laptop/classifier_{name}/model.safetensors\t-\tclassifier\t-\tmissing\tupdate pending" for name in "ab"]
     steps = batch_plan.pending("\n".join([SUMMARY.splitlines()[0], *rows]), "laptop", True)
     assert [(work.target, work.hours) for work in steps] == [(name, batch_plan.CLASSIFIER_HOURS) for name in "ab"]
     first, second, *_ = batch.TABLE_1
     alone = experiments.get(first).cost.evaluate_hours
-    assert batch_plan.step("evaluate", first, "laptop").hours == alone
+    assert batch_plan.step("evaluate", first, "laptop").hours == alone / 2, "the real clips' features are shipped"
+    assert batch_plan.step("evaluate", first, "smoke").hours == experiments.get(first, "smoke").cost.evaluate_hours
     assert batch_plan.step("evaluate", first, "laptop", True).hours == alone * (2 + len(batch.ANCHORS)) / 2  # sets of clips
     assert batch_plan.step("evaluate", second, "laptop", True).hours == alone
 

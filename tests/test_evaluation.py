@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -27,7 +28,7 @@ def seen(monkeypatch):
     """The videos that features were asked for, by name; the features are random numbers, not I3D's."""
     videos_by_name = {}
 
-    def pretend(videos, cache, name, network=metrics.NETWORK):
+    def pretend(videos, cache, name, network=metrics.NETWORK, shipped=None):
         videos_by_name[name] = videos
         rng = np.random.default_rng(len(name))
         logits, pool = rng.normal(size=(len(videos), 400)), rng.gamma(1.0, size=(len(videos), 1024))
@@ -54,11 +55,43 @@ def test_measures_samples_and_every_baseline_that_was_asked_for(generator, seen,
     assert evaluation.load_evaluation(tmp_path / "evaluation.json") == json.loads(json.dumps(result))
 
 
+def test_features_of_the_real_clips_may_be_shipped(generator, monkeypatch, tmp_path):
+    """Those that lie there are taken, of the real clips and nothing else, and the record says where from."""
+    of = {}
+
+    def pretend(videos, cache, name, network, shipped=None):
+        of[name] = shipped
+        rng = np.random.default_rng(len(name))
+        logits, pool = (rng.normal(size=(len(videos), n)).astype(np.float32) for n in (400, 1024))
+        return metrics.I3DFeatures(logits, pool, videos.shape[1:4])
+
+    monkeypatch.setattr(metrics, "features_cached", pretend)
+    options = {"num_clips": 16, "baselines": ["held_out"]}
+    assert evaluation.evaluate(generator, tmp_path, **options, real_features="there")["real_features"] == "there"
+    assert of == {"real-train": "there", "samples": None, "held_out": None}
+    assert "real_features" not in evaluation.evaluate(generator, tmp_path, **options)
+
+
+SHIPPED = Path(__file__).resolve().parents[1] / "pretrained/real_features"
+
+
+def test_shipped_features_are_i3ds_of_the_clips_that_table_1_measures_against(tmp_path):
+    """Found for the clips that are drawn here, and for some of them computed anew."""
+    experiment = experiments.get("kinetics600_64x64_12f")
+    videos, _ = baselines.real_clips(experiment, "train")(0, experiment.evaluation.num_clips)
+    shipped = metrics.features_cached(videos, tmp_path, "real-train", shipped=SHIPPED)
+    assert not list(tmp_path.iterdir()), "they were found, not computed"
+    some = [0, 200, 511]
+    computed = metrics.features(videos[some], batch_size=3, progress=False)
+    np.testing.assert_allclose(shipped.logits[some], computed.logits, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(shipped.pool[some], computed.pool, rtol=1e-3, atol=1e-3)
+
+
 def test_clips_are_made_seen_and_forgotten_a_block_at_a_time(generator, monkeypatch, tmp_path):
     """The numbers are those of all clips at once, and no block is larger than it may be."""
     sizes = []
 
-    def pretend(videos, cache, name, network):
+    def pretend(videos, cache, name, network, shipped=None):
         sizes.append(len(videos))
         flat = videos.reshape(len(videos), -1).astype(np.float32)
         pool = np.pad(flat, ((0, 0), (0, 1024 - flat.shape[1])), mode="wrap")
