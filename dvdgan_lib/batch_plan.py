@@ -20,6 +20,7 @@ from dvdgan_lib import experiments
 from dvdgan_lib.batch import (
     ARTEFACTS,
     ROOT,
+    WALKTHROUGH,
     BatchError,
     anchors_of,
     check,
@@ -67,7 +68,7 @@ def step(rule: str, target: str, preset: str, from_scratch: bool = False) -> Ste
         return Step(rule, target, cost.evaluate_hours * sets / 2)
     if rule == "classifier":
         return Step(rule, target, CLASSIFIER_HOURS)
-    if rule not in ("data", "artefact", "truncate"):
+    if rule not in ("data", "artefact", "truncate", "walkthrough"):
         return Step(rule, target)
     hours = NOTEBOOK_HOURS[preset]
     if rule == "truncate":  # a run's; the artefact `truncation` is the first one's
@@ -110,6 +111,8 @@ def serves(work: Step) -> list[str]:
         return [work.target]
     if work.rule == "truncate":
         return ["table_1"]
+    if work.rule == "walkthrough":
+        return list(WALKTHROUGH)
     readers = {name: {*a.models, *a.evaluations, *a.curves, *a.optional} for name, a in ARTEFACTS.items()}
     if work.rule == "evaluate":
         readers = {name: set(artefact.evaluations) for name, artefact in ARTEFACTS.items()}
@@ -125,6 +128,8 @@ def pending(summary: str, preset: str, from_scratch: bool = False) -> list[Step]
             path = Path(row["output_file"])
             of_a_folder = row["rule"] in ("train", "evaluate", "truncate", "classifier")
             target = path.parent.name.removeprefix("classifier_") if of_a_folder else path.stem
+            if row["rule"] == "walkthrough":  # one job for all of its rows
+                target = ARTEFACTS[target].notebook
             steps.add(step(row["rule"], target, preset, from_scratch))
     return sorted(steps, key=lambda work: (work.hours, work.rule, work.target))
 

@@ -98,6 +98,17 @@ def test_what_only_a_batch_from_scratch_does_has_its_hours(monkeypatch):
     assert batch_plan.step("evaluate", second, "laptop", True).hours == alone
 
 
+def test_figures_of_the_walkthrough_are_one_step():
+    rows = [
+        f"runs/smoke/artefacts/{name}.{end}\t-\twalkthrough\t-\tmissing\tupdate pending"
+        for name in ("figure_03", "figure_07", "figure_08")
+        for end in batch.EXTENSIONS
+    ]
+    (one,) = batch_plan.pending("\n".join([SUMMARY.splitlines()[0], *rows]), "smoke")
+    assert (one.target, one.hours) == ("02_model_walkthrough", batch_plan.NOTEBOOK_HOURS["smoke"])
+    assert batch_plan.serves(one) == ["figure_03", "figure_07", "figure_08"]
+
+
 def test_truncation_of_several_runs_is_several_steps():
     rows = [f"runs/paper/{run}/truncation.json\t-\ttruncate\t-\tmissing\tupdate pending" for run in batch.TABLE_1[1:]]
     steps = batch_plan.pending("\n".join([SUMMARY.splitlines()[0], *rows]), "paper")

@@ -29,8 +29,9 @@ DRAW = """
 from pathlib import Path
 if Path("fail").exists():
     assert artefacts != "figure_05", "made to fail"
-for extension in ("png", "pdf", "json", "mp4"):
-    Path(f"{figures_dir}/{artefacts}.{extension}").write_text("drawn")
+for artefact in artefacts.split(","):
+    for extension in ("png", "pdf", "json", "mp4"):
+        Path(f"{figures_dir}/{artefact}.{extension}").write_text("drawn")
 """
 NOTEBOOKS = {
     "01_data_prep": """
