@@ -194,7 +194,8 @@ if "memorization" in wanted:
     found, pictures = [], []
     for generator in generators:
         found.append(protocols.measure_memorization(generator, seed=seed, **few))
-        record = evaluation.measured_on(generator) | {"seed": seed} | found[-1]
+        command = f"papermill notebooks/08_ucf101.ipynb -p preset {preset} -p seed {seed} -p artefacts memorization"
+        record = evaluation.measured_on(generator) | {"seed": seed, "command": command} | found[-1]
         folder = trained_models.record_folders(generator, workdir)[0]
         evaluation.save_evaluation(record, folder / "memorization.json")  # the ledger reads it
         train = training.load_source(generator.experiment)

@@ -134,7 +134,8 @@ except CheckpointError as error:
 for name, generator in normed.items():
     measure = best_model.measure_of(generator.experiment, workdir)
     measured = protocols.measure_statistics(generator, measure, 16 if preset == "smoke" else 512, seed)
-    record = evaluation.measured_on(generator) | {"seed": seed} | measured
+    command = f"papermill notebooks/12_appendix_d.ipynb -p preset {preset} -p seed {seed}"
+    record = evaluation.measured_on(generator) | {"seed": seed, "command": command} | measured
     folder = trained_models.record_folders(generator, workdir)[0]
     evaluation.save_evaluation(record, folder / "statistics.json")  # the ledger reads it
     standing, own = measured["standing"]["fid"], measured["batch"]["fid"]
