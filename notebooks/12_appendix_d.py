@@ -14,8 +14,8 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/dvdgan-replication/blob/main/notebooks/12_appendix_d.ipynb)
 #
 # Other normalizations in G, none before its last convolution, none in its blocks, one over all frames, and BigGAN-deep's
-# blocks. From the curves in `pretrained/` this takes some seconds; training the runs anew (`make appendix_d FROM_SCRATCH=1`)
-# hours, which `make plan` estimates.
+# blocks. From the curves in `pretrained/` this takes some seconds, and the samples of two models at its end two to four
+# minutes; training the runs anew (`make appendix_d FROM_SCRATCH=1`) takes hours, which `make plan` estimates.
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.

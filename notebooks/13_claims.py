@@ -15,7 +15,7 @@
 #
 # Each claim of the paper that can be tested, in its words; what was measured here, at what size; and a verdict that a stated
 # rule gives (`dvdgan_lib/claims.py`). Nothing is typed in: the verdicts follow from records and from what is computed below.
-# Two minutes on a CPU.
+# A minute on a CPU: what notebooks 07, 08, 09 and 12 measured is read from their records.
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
