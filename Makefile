@@ -22,6 +22,10 @@ SNAKEMAKE := exec $(shell command -v setpriv >/dev/null 2>&1 && echo setpriv --p
 BATCH := $(RUN) -m dvdgan_lib.batch_plan
 OPTIONS := --preset "$(PRESET)" $(if $(filter 1,$(SCRATCH)),--from-scratch)
 
+# Where this is set, as in many containers, each of a batch's or the tests' processes would compile its libraries anew: for
+# longer than most of them work. What is compiled lands in .venv and in __pycache__ folders.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help reproduce plan test test-colab mutants lint format notebooks bench lock FORCE
 .DEFAULT_GOAL := help
 

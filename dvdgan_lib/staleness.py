@@ -6,6 +6,7 @@ Snakemake keeps it among the parameters of its jobs, and runs a notebook again w
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -22,11 +23,10 @@ def _code(path: Path) -> str:
     return text
 
 
-def _parse(path: Path) -> ast.Module:
+def _parse(code: str, where: str) -> ast.Module:
     """The code without comments, layout and docstrings: what changes only there changes no result."""
-    code = _code(path)
     try:
-        tree = ast.parse(code, str(path))
+        tree = ast.parse(code, where)
     except SyntaxError:  # more of IPython's syntax, or a mistake that the run will show: take it as it stands
         return ast.parse(repr(code))
     for node in ast.walk(tree):
@@ -49,6 +49,13 @@ def _imported(tree: ast.Module, package: str) -> set[str]:
     return {name for name in names if name.split(".")[0] == "dvdgan_lib"}
 
 
+@functools.cache
+def _read(code: str, where: str, package: str) -> tuple[str, frozenset[str]]:
+    """What a code says, and what it imports of dvdgan_lib. Kept, since each notebook asks for much the same modules."""
+    tree = _parse(code, where)
+    return ast.dump(tree), frozenset(_imported(tree, package))
+
+
 def fingerprint(notebook: str, root: Path = ROOT) -> str:
     """A hash of a notebook's code and of all of dvdgan_lib that it imports, directly or not.
 
@@ -56,19 +63,18 @@ def fingerprint(notebook: str, root: Path = ROOT) -> str:
     are the settings of its own runs. `batch.py` computes nothing.
     """
     waiting, seen = [root / "notebooks" / f"{notebook}.ipynb"], {}
+    modules = set((root / "dvdgan_lib").rglob("*.py"))
     if not waiting[0].is_file():
         raise BatchError(f"The notebook {waiting[0].name} is missing; `make notebooks` makes it from its .py file.")
     while waiting:
         path = waiting.pop()
-        tree = _parse(path)
-        seen[path] = ast.dump(tree)
-        package = ".".join(path.relative_to(root).parent.parts)
-        for name in _imported(tree, package):
+        seen[path], names = _read(_code(path), str(path), ".".join(path.relative_to(root).parent.parts))
+        for name in names:
             parts = name.split(".")
             for depth in range(1, len(parts) + 1):
                 base = root.joinpath(*parts[:depth])
                 for file in (base.with_suffix(".py"), base / "__init__.py"):
-                    if file.is_file() and file not in seen and file.name not in ("experiments.py", "batch.py"):
+                    if file in modules and file not in seen and file.name not in ("experiments.py", "batch.py"):
                         seen[file] = ""
                         waiting.append(file)
     joined = "\n".join(f"{path.relative_to(root)} {seen[path]}" for path in sorted(seen))
