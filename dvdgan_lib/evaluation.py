@@ -247,7 +247,8 @@ def evaluate(
       port_clips: on so many of the clips also FVD as other implementations compute it; 0 for none.
       classifier: of the stand-in, for the class accuracy and an Inception Score that mean something there
         (`metrics.find_classifier`).
-      real_features: a folder that is only read, where I3D's features of the real clips may lie; the record names it.
+      real_features: a folder that is only read, where I3D's features of the real clips may lie; the record names it where
+        they were found there.
 
     Returns:
       {"samples": {metric: {"value", "text", ...}}, the same for each baseline, "by_number" and "ports" (see the functions of
@@ -265,7 +266,7 @@ def evaluate(
     groups = {"samples": anchors.sampled(generator, n, seed)}
     groups |= {name: anchors.BASELINES[name].clips(experiment, n) for name in baselines}
     result = measured_on(generator) | {"num_clips": n, "seed": seed, "data": source.description}
-    result |= {"real_features": str(real_features)} if real_features else {}
+    result |= {"real_features": real.shipped_in} if real.shipped_in else {}
     result["by_number"] = {}
     classes_tell = n >= 2 * len(source.class_names)
 

@@ -141,7 +141,7 @@ result = evaluation.evaluate(
     baselines=names,
     port_clips=port_clips,
     classifier=classifier,
-    real_features=real_features or None,
+    real_features=real_features,
 )
 chosen = {"experiment": experiment, "seed": seed, "num_clips": num_clips, "baselines": baselines, "port_clips": port_clips}
 said = " ".join(f"-p {key} {value}" for key, value in ({"preset": preset} | chosen).items() if value)

@@ -63,13 +63,14 @@ def test_features_of_the_real_clips_may_be_shipped(generator, monkeypatch, tmp_p
         of[name] = shipped
         rng = np.random.default_rng(len(name))
         logits, pool = (rng.normal(size=(len(videos), n)).astype(np.float32) for n in (400, 1024))
-        return metrics.I3DFeatures(logits, pool, videos.shape[1:4])
+        return metrics.I3DFeatures(logits, pool, videos.shape[1:4], shipped_in=shipped if shipped == "there" else "")
 
     monkeypatch.setattr(metrics, "features_cached", pretend)
     options = {"num_clips": 16, "baselines": ["held_out"]}
     assert evaluation.evaluate(generator, tmp_path, **options, real_features="there")["real_features"] == "there"
     assert of == {"real-train": "there", "samples": None, "held_out": None}
-    assert "real_features" not in evaluation.evaluate(generator, tmp_path, **options)
+    for found_nothing in ("elsewhere", "", None):
+        assert "real_features" not in evaluation.evaluate(generator, tmp_path, **options, real_features=found_nothing)
 
 
 SHIPPED = Path(__file__).resolve().parents[1] / "pretrained/real_features"
@@ -81,6 +82,7 @@ def test_shipped_features_are_i3ds_of_the_clips_that_table_1_measures_against(tm
     videos, _ = baselines.real_clips(experiment, "train")(0, experiment.evaluation.num_clips)
     shipped = metrics.features_cached(videos, tmp_path, "real-train", shipped=SHIPPED)
     assert not list(tmp_path.iterdir()), "they were found, not computed"
+    assert shipped.shipped_in == str(SHIPPED)
     some = [0, 200, 511]
     computed = metrics.features(videos[some], batch_size=3, progress=False)
     np.testing.assert_allclose(shipped.logits[some], computed.logits, rtol=1e-3, atol=1e-3)

@@ -44,6 +44,7 @@ class I3DFeatures:
     network: str = NETWORK  # of NETWORKS
     resize: str = "tf1"  # of RESIZES
     weights: str = ""  # digits of their hash, where they are not those that the network's name stands for
+    shipped_in: str = ""  # the folder that they were read from, where nobody computed them on this machine
 
     def __post_init__(self):
         """Refuse networks that do not exist, arrays of other shapes, and values that are not finite."""
@@ -215,7 +216,8 @@ def features_cached(
         try:
             with np.load(io.BytesIO(place.read_bytes()), allow_pickle=False) as file:
                 weights = str(file["weights"]) if "weights" in file else ""
-                cached = I3DFeatures(file["logits"], file["pool"], videos.shape[1:4], network, resize, weights)
+                whence = "" if place is path else str(shipped)
+                cached = I3DFeatures(file["logits"], file["pool"], videos.shape[1:4], network, resize, weights, whence)
             if len(cached) == len(videos):
                 return cached
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
