@@ -17,11 +17,8 @@ def pytest_configure():
     The persistent compilation cache stays on: a second run of the tests takes its programs from there.
     """
     import jax
-    from one_of_many import add_8x8
-
     from dvdgan_lib import devices
 
-    add_8x8()
     jax.config.update("jax_num_cpu_devices", 2)
     devices.setup()
 
@@ -49,7 +46,7 @@ def _smallest(resolution):
 
 @pytest.fixture(scope="session")
 def tiny():
-    """Of 8x8, for what compiles whole updates: two scales."""
+    """Of 8x8, the smallest preset's, for what compiles whole updates: two scales."""
     return _smallest(8)
 
 
@@ -71,7 +68,7 @@ def tiny_state(tiny_updates):
 
 @pytest.fixture(scope="session")
 def tiny_16():
-    """Of 16x16, the smallest preset's, for what compares G and D with references: three scales."""
+    """Of 16x16, for what compares G and D with references: three scales."""
     return _smallest(16)
 
 

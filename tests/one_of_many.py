@@ -14,11 +14,6 @@ from dvdgan_lib.updates import Updates
 STEPS = 20
 
 
-def add_8x8():
-    """Frames of 8x8, two scales instead of three: fewer layers compile sooner."""
-    experiments.G_WIDTHS[8], experiments.D_WIDTHS[8] = (8, 4), (2, 4)
-
-
 def share_programs():
     """Process 0 compiles for all. Without this each process does, at every start, and four of them on two cores for ever.
 
@@ -106,6 +101,5 @@ def command(experiment, arguments):
 
 
 if __name__ == "__main__":
-    add_8x8()
     share_programs()
     {"numbers": write_numbers, "train": train}[sys.argv[1]](*sys.argv[2:])

@@ -64,7 +64,7 @@ def test_copying_keeps_the_given_frames_and_repeats_the_last(videos):
 def test_they_come_with_their_labels_and_are_not_the_reference(name):
     experiment = experiments.get("kinetics600_64x64_12f", "smoke")
     made, labels = baselines.BASELINES[name].clips(experiment, 16)(0, 16)
-    assert made.shape == (16, 12, 16, 16, 3)
+    assert made.shape == (16, 12, 8, 8, 3)
     np.testing.assert_array_equal(labels, np.arange(16) % 8)
     later, _ = baselines.BASELINES[name].clips(experiment, 16)(8, 16)
     if name != "shuffled":  # whose orders are drawn anew for each part

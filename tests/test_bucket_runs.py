@@ -17,10 +17,8 @@ from dvdgan_lib.run_record import TIMES
 # Another process, since clients read the environment once.
 RUNS = """
 import copy, logging, pickle, sys
-from one_of_many import add_8x8
 from dvdgan_lib import devices, training, updates
 
-add_8x8()
 logging.basicConfig(format="%(message)s")
 training.log.setLevel(logging.INFO)
 experiment = pickle.load(sys.stdin.buffer)

@@ -212,7 +212,7 @@ def shapes_of(model, frames):
 
 
 @pytest.mark.parametrize("kind", ["pool2", "pool4", "identity", "crop"])
-@pytest.mark.parametrize("resolution", [16, 32])
+@pytest.mark.parametrize("resolution", [8, 16, 32])
 def test_every_phi_gives_one_score_a_video(tiny_16, kind, resolution):
     model = dataclasses.replace(tiny_16.model, phi=kind, resolution=resolution)
     scores, _ = shapes_of(model, 3)

@@ -218,7 +218,6 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "dvdgan_l
     del sys.modules[name]
 sys.path[:0] = [ROOT, ROOT + "/tests"]
 import one_of_many
-one_of_many.add_8x8()
 one_of_many.share_programs()
 one_of_many.command("experiment", sys.argv[1:])
 """
