@@ -17,6 +17,7 @@ def pytest_configure():
     The persistent compilation cache stays on: a second run of the tests takes its programs from there.
     """
     import jax
+
     from dvdgan_lib import devices
 
     jax.config.update("jax_num_cpu_devices", 2)

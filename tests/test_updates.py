@@ -205,7 +205,7 @@ def with_options(experiment, **changes):
     return dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, **changes))
 
 
-def test_number_of_devices_and_pieces_of_weights_change_nothing(float64, monkeypatch, tiny, batch):
+def test_number_of_devices_and_pieces_of_weights_change_nothing(float64, monkeypatch, tiny, tiny_state, batch):
     """Batch norm's statistics, the losses and the gradients are those of the whole batch, however it is split.
 
     And whether each of the devices has all weights or a piece of each. In double precision: with b1 = 0, Adam would make
@@ -215,7 +215,7 @@ def test_number_of_devices_and_pieces_of_weights_change_nothing(float64, monkeyp
     for count, sharding in ((1, "replicated"), (2, "replicated"), (2, "sharded")):
         monkeypatch.setattr(devices, "mesh", lambda _, count=count: Mesh(np.array(jax.devices()[:count]), ("data",)))
         updates = Updates(with_options(tiny, sharding=sharding))
-        state = jax.tree.map(lambda x: x.astype(np.float64) if x.dtype == np.float32 else x, updates.init(0))
+        state = jax.tree.map(lambda x: x.astype(np.float64) if x.dtype == np.float32 else x, tiny_state)
         where = jax.tree.map(lambda leaf: leaf.sharding, updates.abstract_state)
         state = jax.device_put(state, where)
         state, d_metrics = updates.update_d(state, *jax.device_put(batch, updates.split), 0)
