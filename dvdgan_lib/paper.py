@@ -73,7 +73,7 @@ ASSUMPTIONS = (
     Assumption(
         "widths at other resolutions",
         "lists for 64x64 and 128x128 (B.2)",
-        "256: G [8, 8, 8, 8, 4, 2, 1], D [1, 2, 4, 8, 8, 16, 16]; 32, 16 and 8 drop the lists' widest entries",
+        "256: G [8, 8, 8, 8, 4, 2, 1], D [1, 2, 4, 8, 8, 16, 16]; 32 and 16 drop the widest entries; 8: [8, 4], [2, 4]",
         "continues the printed lists in the manner of BigGAN",
         "any other list",
     ),
