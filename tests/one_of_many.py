@@ -37,21 +37,13 @@ def next_batch(updates, batches):
     return [jax.make_array_from_process_local_data(updates.split, batch[name]) for name in ("video", "label")]
 
 
-def numbers(experiment, start):
-    """What training computes from a state (NumPy arrays), in this process and whatever others there are; whole, in float64.
-
-    In double precision, so that the order in which processes add up makes no difference that steps would magnify.
+def numbers(experiment, start, steps=0):
+    """What training computes from a state (NumPy arrays), in this process and whatever others there are; whole.
 
     Returns:
-      Gradients of a first update of D and of G (with b1 = 0 they are Adam's first moments) and, after STEPS steps, the state
-      and batch norm's standing statistics.
+      Gradients of a first update of D and of G (with b1 = 0 they are Adam's first moments) and, after so many steps, the
+      state and batch norm's standing statistics.
     """
-    context = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # renamed after jax 0.7
-    with context(True):
-        return _numbers(experiment, jax.tree.map(lambda x: x.astype(np.float64) if x.dtype == np.float32 else x, start))
-
-
-def _numbers(experiment, start):
     updates, size = Updates(experiment), experiment.training.batch_size
     share = {"host": jax.process_index(), "hosts": jax.process_count(), "threads": 1}
     batches = data.batches(training.load_source(experiment), size, 0, replicas=4, **share)
@@ -63,21 +55,33 @@ def _numbers(experiment, start):
     found = {"d": jax.device_get(update_d(state, *batch, np.int32(0))[0].d_opt[0].mu)}
     found["g"] = jax.device_get(update_g(placed(updates, start))[0].g_opt[0].mu)
     state = placed(updates, start)
-    for _ in range(STEPS):
+    for _ in range(steps):
         for update in range(2):
             state, _ = update_d(state, *next_batch(updates, batches), np.int32(update))
         state, _ = update_g(state)
-    return found | {"state": jax.device_get(state), "standing": averaged_generator(updates, state, {}).standing}
+    if steps:
+        standing = averaged_generator(updates, state, {}).standing
+        found |= {"state": jax.device_get(state), "standing": standing}
+    return found
+
+
+def both(experiment, start):
+    """One step's gradients in float32; the weights and statistics of STEPS steps in float64."""
+    context = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # renamed after jax 0.7
+    single = numbers(experiment, start)
+    with context(True):
+        to_double = lambda x: x.astype(np.float64) if x.dtype == np.float32 else x  # noqa: E731
+        return single, numbers(experiment, jax.tree.map(to_double, start), STEPS)
 
 
 def write_numbers(coordinator, count, process, start, result):
-    """The process `process` of `count`: reads (experiment, state) and writes what `numbers` gives."""
+    """The process `process` of `count`: reads (experiment, state) and writes what `both` gives."""
     devices.setup()
     hosts.connect(coordinator, int(count), int(process))
     with open(start, "rb") as opened:
         experiment, state = pickle.load(opened)
     with open(f"{result}-{process}", "wb") as opened:
-        pickle.dump(numbers(experiment, state), opened)
+        pickle.dump(both(experiment, state), opened)
     hosts.leave()
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from one_of_many import numbers
+from one_of_many import both
 from test_batch_run import make, repository  # noqa: F401
 
 from dvdgan_lib import hosts
@@ -90,7 +90,7 @@ def start(shared):
 
 @pytest.fixture(scope="module")
 def alone(shared, start):
-    return numbers(shared, start)
+    return both(shared, start)
 
 
 def largest_difference(one, other):
@@ -107,18 +107,18 @@ def test_weights_and_statistics_are_those_of_one_process(request, shared, start,
     pickled, result = tmp_path / "experiment", tmp_path / "result"
     pickled.write_bytes(pickle.dumps((shared, start)))
     with processes(count, "numbers", pickled, result, devices=devices) as running:
-        alone = request.getfixturevalue("alone")  # at the same time
+        gradients, after = request.getfixturevalue("alone")  # at the same time
         for code, _, err in finish(running):
             assert code == 0, err
-    assert jax.tree.leaves(alone["state"].g_params)[0].dtype == np.float64
-    assert largest_difference(alone["state"].g_params, start.g_params) > 1e-4, "it has learned"
-    assert alone["standing"], "batch norm has statistics"
+    assert jax.tree.leaves(after["state"].g_params)[0].dtype == np.float64
+    assert largest_difference(after["state"].g_params, start.g_params) > 1e-4, "it has learned"
+    assert after["standing"], "batch norm has statistics"
     for process in range(count):
-        found = pickle.loads(Path(f"{result}-{process}").read_bytes())
-        for gradient in ("d", "g"):
-            assert largest_difference(alone[gradient], found[gradient]) <= 1e-10 * largest(alone[gradient])
-        assert largest_difference(alone["state"], found["state"]) <= 1e-8
-        assert largest_difference(alone["standing"], found["standing"]) <= 1e-8
+        found_gradients, found = pickle.loads(Path(f"{result}-{process}").read_bytes())
+        for part in ("d", "g"):
+            assert largest_difference(gradients[part], found_gradients[part]) <= 1e-5 * largest(gradients[part])
+        assert largest_difference(after["state"], found["state"]) <= 1e-8
+        assert largest_difference(after["standing"], found["standing"]) <= 1e-8
 
 
 # --- The command ------------------------------------------------------------------------------------------------------
