@@ -40,7 +40,7 @@ def blindness(model: ModelConfig | None = None) -> tuple[float, float]:
     Random weights: blindness to what phi averages is no matter of training.
     """
     model = model or dataclasses.replace(
-        experiments.get("kinetics600_64x64_12f", "smoke").model, num_frames=4, k=4, num_classes=2
+        experiments.get("kinetics600_64x64_12f", "smoke").model, resolution=16, num_frames=4, k=4, num_classes=2
     )
     t, size = model.num_frames, model.resolution
     rng = np.random.default_rng(0)

@@ -276,7 +276,7 @@ def _runs() -> dict[str, _Run]:
             num_frames=11,
             stride=1,
             steps=1_000_000,
-            # As wide, and trained for as long, as the model of synthesis that Table 4 compares it with.
+            # As wide as the model of synthesis that Table 4 compares it with, and of the same step (its best of 4,500).
             laptop=_Laptop(3_500, 1.4, {"ch": 4}),
             model={"conditioning_frames": 5, "num_classes": 1},
         ),
