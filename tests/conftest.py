@@ -63,8 +63,9 @@ def tiny_updates(tiny):
 def tiny_state(tiny_updates):
     """The tiny run's first state, as NumPy arrays, which no donation can take away."""
     import jax
+    import numpy as np
 
-    return jax.device_get(tiny_updates.init(0))
+    return jax.device_get(tiny_updates.init(np.uint32(0)))  # as `train` calls it: another type would be another program
 
 
 @pytest.fixture(scope="session")
@@ -77,10 +78,11 @@ def tiny_16():
 def tiny_16_state(tiny_16):
     """Its first state, as NumPy arrays."""
     import jax
+    import numpy as np
 
     from dvdgan_lib.updates import Updates
 
-    return jax.device_get(Updates(tiny_16).init(0))
+    return jax.device_get(Updates(tiny_16).init(np.uint32(0)))
 
 
 @pytest.fixture

@@ -20,23 +20,19 @@ C = 2
 LABELS = np.zeros(3, np.int32)
 
 
+def from_two(tiny):
+    return dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, conditioning_frames=C, num_classes=1))
+
+
 @pytest.fixture(scope="module")
 def predicting(tiny_16):
-    """The tiny run, but 3 frames from 2."""
-    return dataclasses.replace(tiny_16, model=dataclasses.replace(tiny_16.model, conditioning_frames=C, num_classes=1))
+    """The tiny run of 16x16, but 3 frames from 2."""
+    return from_two(tiny_16)
 
 
 @pytest.fixture(scope="module")
-def updates(predicting):
-    """Compiled once for all tests here."""
-    updates = Updates(predicting)
-    updates.compile()
-    return updates
-
-
-@pytest.fixture(scope="module")
-def state(updates):
-    return jax.device_get(updates.init(0))
+def state(predicting):
+    return jax.device_get(Updates(predicting).init(np.uint32(0)))
 
 
 @pytest.fixture(scope="module")
@@ -140,60 +136,79 @@ def test_d_s_never_sees_the_given_frames_and_d_t_sees_them_all(predicting, state
 
 
 @pytest.fixture(scope="module")
-def batch(predicting):
+def trained(tiny):
+    """The same of 8x8, for what compiles whole updates."""
+    return from_two(tiny)
+
+
+@pytest.fixture(scope="module")
+def updates(trained):
+    """Compiled once for all tests here."""
+    updates = Updates(trained)
+    updates.compile()
+    return updates
+
+
+@pytest.fixture(scope="module")
+def start(updates):
+    return jax.device_get(updates.init(np.uint32(0)))
+
+
+@pytest.fixture(scope="module")
+def batch():
     rng = np.random.default_rng(4)
-    return rng.integers(0, 256, (2, C + 3, 16, 16, 3), np.uint8), np.array([5, 7], np.int32)
+    return rng.integers(0, 256, (2, C + 3, 8, 8, 3), np.uint8), np.array([5, 7], np.int32)
 
 
-def test_d_judges_the_given_frames_with_what_g_made_of_them(updates, state, batch):
+def test_d_judges_the_given_frames_with_what_g_made_of_them(updates, start, batch):
     video, _ = batch
     given = from_pixels(jnp.asarray(video[:, :C]))
     latents, labels = updates._draw(jax.random.key(0))
-    fake = np.asarray(jax.jit(updates._fake)(state.g_params, latents, labels, given))
+    fake = np.asarray(jax.jit(updates._fake)(start.g_params, latents, labels, given))
     assert fake.shape == video.shape
     np.testing.assert_array_equal(fake[:, :C], given)
     np.testing.assert_array_equal(labels, 0)
 
 
-def test_classes_of_the_data_have_no_effect(updates, state, batch):
+def test_classes_of_the_data_have_no_effect(updates, start, batch):
     """B.4: "setting the class id of all samples to 0"; 5 and 7 aren't even in the embedding."""
     video, labels = batch
 
     def update(labels):
         arguments = jax.device_put((video, labels), updates.split)
-        return updates.update_d(jax.device_put(state, updates.replicated), *arguments, np.int32(0))[1]
+        return updates.update_d(jax.device_put(start, updates.replicated), *arguments, np.int32(0))[1]
 
     with_classes, without = update(labels), update(np.zeros_like(labels))
     assert np.isfinite(list(with_classes.values())).all()
     assert with_classes == without
 
 
-def test_the_encoder_learns_and_is_averaged_with_g(updates, state, batch):
-    after, given = jax.device_put(state, updates.replicated), jax.device_put(batch[0][:, :C], updates.split)
+def test_the_encoder_learns_and_is_averaged_with_g(updates, start, batch):
+    after, given = jax.device_put(start, updates.replicated), jax.device_put(batch[0][:, :C], updates.split)
     for _ in range(3):  # the average starts after step 2
         after, metrics = updates.update_g(after, given)
     assert np.isfinite(metrics["g_loss"])
     after = jax.device_get(after)
     encoder = after.g_params["encoder"]
-    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), encoder, state.g_params["encoder"])
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), encoder, start.g_params["encoder"])
     assert min(jax.tree.leaves(moved)) > 0, moved
     lag = jax.tree.map(lambda a, b: np.abs(a - b).max(), after.ema["encoder"], encoder)
     assert max(jax.tree.leaves(lag)) > 0
     assert any(path.startswith("encoder/block_0/") for path in after.g_vectors), "spectral norm reaches the encoder"
 
 
-def test_a_run_trains_exports_and_predicts(predicting, updates, tmp_path, monkeypatch):
+def test_a_run_trains_exports_and_predicts(trained, updates, tmp_path, monkeypatch):
     """All classes of the data, one in the model; the exported generator goes on from test clips."""
     monkeypatch.setattr(training, "Updates", lambda _: updates)
-    source = training.load_source(predicting)
+    source = training.load_source(trained)
     assert len(source.class_names) > 1
-    short = dataclasses.replace(predicting, training=dataclasses.replace(predicting.training, steps=2, sample_every=2))
+    short = dataclasses.replace(trained, training=dataclasses.replace(trained.training, steps=2, sample_every=2))
     path = training.train(short, tmp_path, progress=False)
     assert list((path.parent / "samples").iterdir())
-    assert load_generator(path).experiment.model == predicting.model
-    given = training.given_frames(predicting, training.load_source(predicting, "test"), 4)
-    assert given.shape == (4, C, 16, 16, 3)
-    assert sampling.sample(path, 4, conditioning=given).shape == (4, C + 3, 16, 16, 3)
+    assert load_generator(path).experiment.model == trained.model
+    given = training.given_frames(trained, training.load_source(trained, "test"), 4)
+    assert given.shape == (4, C, 8, 8, 3)
+    assert sampling.sample(path, 4, conditioning=given).shape == (4, C + 3, 8, 8, 3)
 
 
 # --- Sampling ---------------------------------------------------------------------------------------------------------

@@ -239,7 +239,7 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(float64, tiny, batch):
     found = []
     for parts in (1, 2):
         updates = Updates(with_options(dataclasses.replace(tiny, model=model), accumulation=parts))
-        state = jax.tree.map(lambda x: x.astype(np.float64) if x.dtype == np.float32 else x, updates.init(0))
+        state = jax.tree.map(lambda x: x.astype(np.float64) if x.dtype == np.float32 else x, updates.init(np.uint32(0)))
         state, d_metrics = updates.update_d(state, video[:, :2], labels, 0)
         state, g_metrics = updates.update_g(state)
         found.append(jax.device_get((state, d_metrics | g_metrics)))

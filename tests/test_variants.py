@@ -91,11 +91,14 @@ def test_variant_trains(tiny, changes):
     rng = np.random.default_rng(0)
     video = rng.integers(0, 256, (2, m.clip_frames, m.resolution, m.resolution, 3), np.uint8)
     labels = rng.integers(0, m.num_classes, 2, np.int32)
+    # Where they will lie: for a state that lies elsewhere the updates would be compiled once more.
+    variant.compile()
+    video, labels = jax.device_put((video, labels), variant.split)
     given = [video[:, : m.conditioning_frames]] if m.conditioning_frames else []
 
-    state, found = start(variant), []
+    state, found = jax.device_put(start(variant), variant.replicated), []
     for _ in range(3):
-        state, d_metrics = variant.update_d(state, video, labels, 0)
+        state, d_metrics = variant.update_d(state, video, labels, np.int32(0))
         state, g_metrics = variant.update_g(state, *given)
         found += [*d_metrics.values(), *g_metrics.values()]
     assert np.isfinite(found).all()
