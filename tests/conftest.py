@@ -24,12 +24,13 @@ def pytest_configure():
     devices.setup()
 
 
-LONGEST = ("test_smoke.py", "test_training.py", "test_frame_prediction.py", "test_batch_run.py", "test_variants.py")
+LONGEST = ("smoke", "many_hosts", "training", "updates", "variants", "batch_run", "frame_prediction")
 
 
 def pytest_collection_modifyitems(items):
     """The longest files first: begun last, one process would work on one of them while the other had nothing left."""
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    order = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONGEST)))
 
 
 def _smallest(resolution):
@@ -53,10 +54,12 @@ def tiny():
 
 @pytest.fixture(scope="session")
 def tiny_updates(tiny):
-    """`Updates` of the tiny run: what it compiles, it compiles once for all tests of a process."""
+    """`Updates` of the tiny run, compiled once for all tests of a process; they take NumPy arrays, too."""
     from dvdgan_lib.updates import Updates
 
-    return Updates(tiny)
+    updates = Updates(tiny)
+    updates.compile()
+    return updates
 
 
 @pytest.fixture(scope="session")

@@ -146,7 +146,7 @@ def test_bair_clips_are_those_of_the_records(prepared):
 def test_a_training_step_on_each(prepared, name, tiny, tiny_updates, tiny_state):
     m, b = tiny.model, tiny.training.batch_size
     source = load(prepared, name, "train", m.num_frames, m.resolution)
-    state = jax.tree.map(jax.numpy.array, tiny_state)
+    state = tiny_state
     for batch, update in zip(data.batches(source, b, seed=0), range(2), strict=False):
         assert batch["video"].shape == (b, m.num_frames, m.resolution, m.resolution, 3)
         assert batch["video"].dtype == np.uint8

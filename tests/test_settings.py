@@ -1,5 +1,6 @@
 """Settings changed by name, and read back from what ran."""
 
+import copy
 import dataclasses
 import json
 import shlex
@@ -54,16 +55,24 @@ def test_a_wrong_setting_is_one_sentence(setting, said):
         settings.changed(experiments.get("phi_pool2", "laptop"), [setting])
 
 
-def test_a_card_names_them(tmp_path):
+def test_a_card_names_them(tmp_path, tiny, tiny_updates, monkeypatch):
     """The command on the card, given again, is the same run: it is left as it is."""
-    told = ["clips_1", "--preset", "smoke", "--steps", "1", "--workdir", str(tmp_path), "--set", "model.phi=pool4"]
+
+    def compiled(experiment):  # of the setting, its programs know nothing: one step is the same with it
+        updates = copy.copy(tiny_updates)
+        updates.experiment = experiment
+        return updates
+
+    monkeypatch.setattr(experiments, "get", lambda name, preset: tiny)
+    monkeypatch.setattr(training, "Updates", compiled)
+    told = [tiny.name, "--preset", "smoke", "--steps", "1", "--workdir", str(tmp_path), "--set", "training.ema_start=3"]
     assert training.main(told) == 0
-    folder = tmp_path / "smoke/clips_1"
+    folder = tmp_path / "smoke" / tiny.name
     card = json.loads((folder / "model.json").read_text())
-    assert card["config"]["model"]["phi"] == "pool4"
-    assert card["command"].endswith("--seed 0 --steps 1 --set model.phi=pool4")
+    assert (tiny.training.ema_start, card["config"]["training"]["ema_start"]) == (2, 3)
+    assert card["command"].endswith("--seed 0 --steps 1 --set training.ema_start=3")
     before = (folder / "model.safetensors").stat().st_mtime_ns
     again = shlex.split(card["command"])[3:]
     assert training.main([*again, "--workdir", str(tmp_path)]) == 0
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
-    assert training.main([word for word in told if "model.phi" not in word and word != "--set"]) == 1, "another run"
+    assert training.main([word for word in told if "ema_start" not in word and word != "--set"]) == 1, "another run"

@@ -34,12 +34,9 @@ def replaced(experiment, part="training", **changes):
 def run(tiny, tiny_updates):
     """`train` of the tiny run, which takes the programs that this process has compiled already."""
 
-    once = copy.copy(tiny_updates)  # the other tests' own takes any arguments
-    once.compile()
-
     def compiled(experiment):
         assert (experiment.model, experiment.training.batch_size) == (tiny.model, tiny.training.batch_size)
-        updates = copy.copy(once)
+        updates = copy.copy(tiny_updates)
         updates.experiment = experiment
         return updates
 

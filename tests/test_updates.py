@@ -34,17 +34,17 @@ def batch(tiny):
 
 @pytest.fixture(scope="module")
 def update_d(tiny_updates, batch):
-    """A function of a state in NumPy: donation takes its copy."""
+    """A function of a state in NumPy."""
 
     def update(state, number=0):
-        return jax.device_get(tiny_updates.update_d(jax.tree.map(jnp.array, state), *batch, number))
+        return jax.device_get(tiny_updates.update_d(state, *batch, np.int32(number)))
 
     return update
 
 
 @pytest.fixture(scope="module")
 def update_g(tiny_updates):
-    return lambda state: jax.device_get(tiny_updates.update_g(jax.tree.map(jnp.array, state)))
+    return lambda state: jax.device_get(tiny_updates.update_g(state))
 
 
 @pytest.fixture(scope="module")

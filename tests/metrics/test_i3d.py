@@ -11,6 +11,7 @@ import pytest
 from jax import lax
 
 from dvdgan_lib.metrics import (
+    concatenated,
     features,
     features_cached,
     frechet,
@@ -36,14 +37,16 @@ TOP_1 = {
 }
 
 
-def constant_features(frames):
-    zeros = np.zeros((8, frames, 64, 64, 3), np.uint8)
-    return [features(videos, batch_size=4, progress=False) for videos in (zeros, zeros + 255)]
+def constant_features(frames, seen):
+    """Of eight black videos and eight white ones, alike in all: the network sees so many of each, in one batch."""
+    zeros = np.zeros((seen, frames, 64, 64, 3), np.uint8)
+    found = [features(videos, batch_size=seen, progress=False) for videos in (zeros, zeros + 255)]
+    return [concatenated([of_some] * (8 // seen)) for of_some in found]
 
 
 @pytest.fixture(scope="module")
 def constant_10():
-    return constant_features(10)
+    return constant_features(10, seen=4)
 
 
 def decode(path, frames=64, short_side=256, crop=224):
@@ -63,7 +66,7 @@ def decode(path, frames=64, short_side=256, crop=224):
 
 def test_fvd_of_zeros_and_ones_at_30_frames():
     """The check of TensorFlow's original FVD: 151.392."""
-    result = frechet_video_distance(*constant_features(30))
+    result = frechet_video_distance(*constant_features(30, seen=1))
     assert result.value == pytest.approx(151.39, abs=0.05)
     assert result.small_sample
 
