@@ -26,14 +26,15 @@ OPTIONS := --preset "$(PRESET)" $(if $(filter 1,$(SCRATCH)),--from-scratch)
 # longer than most of them work. What is compiled lands in .venv and in __pycache__ folders.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help reproduce plan test test-colab mutants lint format notebooks bench lock FORCE
+.PHONY: help reproduce plan test test-smoke test-colab mutants lint format notebooks bench lock FORCE
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make reproduce [PRESET=laptop] [FROM_SCRATCH=1]   all tables and figures (presets: smoke, laptop, colab, paper)"
 	@echo "make table_1, figure_04, truncation, claims, ...  one of them"
 	@echo "make plan [PRESET=laptop] [FROM_SCRATCH=1]        what would run, hours and gigabytes, cheapest first"
-	@echo "make test [TESTS=tests/test_batch.py]             the tests"
+	@echo "make test [TESTS=tests/test_batch.py]             the tests, all but the next"
+	@echo "make test-smoke                                   the whole way from nothing, at the smallest size, as a test"
 	@echo "make test-colab                                   the library's tests and four notebooks on Colab's versions"
 	@echo "make mutants                                      whether the tests find each mistake of tests/mutants.py"
 	@echo "make lint, make format, make notebooks            check; format; make the .ipynb from the .py again"
@@ -57,9 +58,16 @@ appendix_d claims discriminators memorization prediction truncation: $(STAMP) FO
 plan: $(STAMP)
 	@$(BATCH) plan $(OPTIONS)
 
-# One process a core; JAX's own threads would fight over them, but the tests are too small for that to matter.
+# One process a core; JAX's own threads would fight over them, but the tests are too small for that to matter. The batch
+# from nothing is apart: it takes half as long as all others together, starts as many processes as there are cores by
+# itself, and is not what one waits for after each change. CI runs both.
+WHOLE_WAY := tests/test_smoke.py
 test: $(STAMP)
-	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	  $(if $(findstring $(WHOLE_WAY),$(TESTS)),,--ignore=$(WHOLE_WAY)) $(TESTS)
+
+test-smoke: $(STAMP)
+	@$(RUN) -m pytest $(WHOLE_WAY)
 
 # The library must run on what Colab's TPU runtime has, which is older: a second environment, Python 3.13 as there.
 # Left out is what tests the batch and the project's tools, which don't run on Colab; and how a run of many hosts ends where
