@@ -252,13 +252,24 @@ if "table_4" in wanted:
         f"one draw, I3D-K400 logits.{apart}{small} "
         + " ".join(f"{trained_models.described(g)} {sources[g.experiment.name]}" for g in (predictor, synthesizer))
     )
+    # To look at before the numbers are read: what they are of.
+    source, c = training.load_source(predictor.experiment, "test"), predictor.experiment.model.conditioning_frames
+    real, labels = data.first_clips(source, min(2 * NUM_SHOWN, len(source)))
+    foreseen = sampling.sample(predictor, len(real), seed=seed, conditioning=real[:, :c])
+    synthesized = sampling.sample(synthesizer, len(real), labels, seed=seed)
+    playing = np.stack([real, foreseen, synthesized], axis=1).reshape(-1, *real.shape[1:])
+    title = f"test clips, a prediction from the first {c} frames of each, and synthesis of its class"
+    seen = {"columns": 6, "scale": max(1, 128 // real.shape[2])}
+    plots.show_videos(playing, **seen, title=title)
+    caption += f" The video, two clips a row: {title}."
     figure = plots.table(columns, rows, "Table 4, prediction and synthesis of 16 frames: paper beside ours", caption)
     plt.show()
     extra = {"caption": caption, "measured": {"prediction": predicted, "synthesis": made}}
     record = plots.provenance(
         "table_4", parameters, [predictor, synthesizer], data=data_of_rows, metric_network="I3D-K400", **extra
     )
-    plots.save_artefact(figures_dir, figure, record, text=plots.markdown_table(columns, rows) + "\n" + caption + "\n")
+    words = plots.markdown_table(columns, rows) + "\n" + caption + "\n"
+    plots.save_artefact(figures_dir, figure, record, video=plots.grid_video(playing, **seen), text=words)
 
 # %% [markdown]
 # ## Paper and ours
