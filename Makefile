@@ -59,7 +59,7 @@ plan: $(STAMP)
 	@$(BATCH) plan $(OPTIONS)
 
 # One process a core; JAX's own threads would fight over them, but the tests are too small for that to matter. The batch
-# from nothing is apart: it takes half as long as all others together, starts as many processes as there are cores by
+# from nothing is apart: it takes a third as long as all others together, starts as many processes as there are cores by
 # itself, and is not what one waits for after each change. CI runs both.
 WHOLE_WAY := tests/test_smoke.py
 test: $(STAMP)
