@@ -1,6 +1,7 @@
 """What tests share: the machine's settings, one tiny run whose programs compile quickly, and double precision."""
 
 import contextlib
+import copy
 import dataclasses
 import os
 
@@ -60,6 +61,19 @@ def tiny_updates(tiny):
     updates = Updates(tiny)
     updates.compile()
     return updates
+
+
+@pytest.fixture(scope="session")
+def compiled(tiny, tiny_updates):
+    """In the place of `training.Updates`: those programs, for any run of the tiny one's model and batch."""
+
+    def updates_of(experiment):
+        assert (experiment.model, experiment.training.batch_size) == (tiny.model, tiny.training.batch_size)
+        updates = copy.copy(tiny_updates)
+        updates.experiment = experiment
+        return updates
+
+    return updates_of
 
 
 @pytest.fixture(scope="session")

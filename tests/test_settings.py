@@ -1,6 +1,5 @@
 """Settings changed by name, and read back from what ran."""
 
-import copy
 import dataclasses
 import json
 import shlex
@@ -55,16 +54,10 @@ def test_a_wrong_setting_is_one_sentence(setting, said):
         settings.changed(experiments.get("phi_pool2", "laptop"), [setting])
 
 
-def test_a_card_names_them(tmp_path, tiny, tiny_updates, monkeypatch):
+def test_a_card_names_them(tmp_path, tiny, compiled, monkeypatch):
     """The command on the card, given again, is the same run: it is left as it is."""
-
-    def compiled(experiment):  # of the setting, its programs know nothing: one step is the same with it
-        updates = copy.copy(tiny_updates)
-        updates.experiment = experiment
-        return updates
-
     monkeypatch.setattr(experiments, "get", lambda name, preset: tiny)
-    monkeypatch.setattr(training, "Updates", compiled)
+    monkeypatch.setattr(training, "Updates", compiled)  # which know nothing of the setting: one step is the same with it
     told = [tiny.name, "--preset", "smoke", "--steps", "1", "--workdir", str(tmp_path), "--set", "training.ema_start=3"]
     assert training.main(told) == 0
     folder = tmp_path / "smoke" / tiny.name

@@ -1,6 +1,5 @@
 """`train` and its command line, with a tiny run: resuming exactly, signals, damage, and what is refused."""
 
-import copy
 import dataclasses
 import json
 import logging
@@ -31,14 +30,8 @@ def replaced(experiment, part="training", **changes):
 
 
 @pytest.fixture(scope="module")
-def run(tiny, tiny_updates):
+def run(tiny, compiled):
     """`train` of the tiny run, which takes the programs that this process has compiled already."""
-
-    def compiled(experiment):
-        assert (experiment.model, experiment.training.batch_size) == (tiny.model, tiny.training.batch_size)
-        updates = copy.copy(tiny_updates)
-        updates.experiment = experiment
-        return updates
 
     def train(workdir, experiment=tiny, updates=compiled, **options):
         with pytest.MonkeyPatch.context() as patch:
