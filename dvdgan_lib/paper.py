@@ -244,7 +244,7 @@ ASSUMPTIONS = (
         '"FVD scores on Video Prediction for 16 frames" (Table 4), "exactly as Unterthiner et al. (2018)" (4.2)',
         "all 16, the given ones included",
         "plain reading of 16 frames: 5 given and 11 made, or 1 and 15",
-        "the made ones only",
+        "the made ones only (Table 4 here has both)",
     ),
     Assumption(
         "number of clips of Table 4",

@@ -24,8 +24,8 @@ class Evidence:
     Attributes:
       generator: the 12-frame model of the preset.
       records: what models were measured at, by (experiment, kind): "evaluation" (`evaluation.evaluate`), "truncation",
-        "prediction", "synthesis", "memorization" or "statistics" (`protocols`), "inception_score" (by C3D, notebook 08).
-        Those there are.
+        "memorization" or "statistics" (`protocols`), "prediction" or "synthesis" (`prediction_protocol`), "inception_score"
+        (by C3D, notebook 08). Those there are.
       pod_rows: `pod_report.load`.
       curves: of the compared runs, `curves.find`.
       longer: the 48-frame model of the preset, where there is one.

@@ -52,8 +52,20 @@ import functools
 import numpy as np
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import baselines, data, devices, evaluation, paper, plots, protocols, sampling, trained_models, training
+from dvdgan_lib import (
+    baselines,
+    data,
+    devices,
+    evaluation,
+    paper,
+    plots,
+    prediction_protocol,
+    sampling,
+    trained_models,
+    training,
+)
 from dvdgan_lib.checkpoints import CheckpointError
+from dvdgan_lib.metrics.i3d import MIN_FRAMES
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
@@ -86,7 +98,7 @@ def record_of(name, kind, measure):
     record = None if again else evaluation.find_record(kind, generator, folders, **measured_with)
     measured_now = record is None
     if measured_now:
-        clips = num_clips or min(protocols.BAIR.num_clips, generator.experiment.evaluation.num_clips)
+        clips = num_clips or min(prediction_protocol.BAIR.num_clips, generator.experiment.evaluation.num_clips)
         record = measure(generator, f"{workdir}/cache/features", clips, seed=seed)
         parameters_said = f"-p preset {preset} -p seed {seed} -p num_clips {num_clips}"
         record["command"] = f"papermill notebooks/09_prediction.ipynb {parameters_said}"
@@ -118,7 +130,7 @@ NUM_SHOWN, NUM_DRAWN, DRAWS = 4, 2, 3  # clips in the video, in the picture, and
 if "prediction" in wanted:
     generator = generators["bair_fp_64x64_1to15"]
     experiment, m = generator.experiment, generator.experiment.model
-    record = record_of(experiment.name, "prediction", protocols.evaluate_prediction)
+    record = record_of(experiment.name, "prediction", prediction_protocol.evaluate_prediction)
     results = record["results"]["test"]
     source = training.load_source(experiment, "test")
     num_shown = min(NUM_SHOWN, len(source))
@@ -177,7 +189,7 @@ if "prediction" in wanted:
 if "table_3" in wanted:
     generator = generators["bair_fp_64x64_1to15"]
     experiment, m, c = generator.experiment, generator.experiment.model, generator.experiment.model.conditioning_frames
-    record = record_of(experiment.name, "prediction", protocols.evaluate_prediction)
+    record = record_of(experiment.name, "prediction", prediction_protocol.evaluate_prediction)
     results = record["results"]["test"]
     names = {"samples": "ours: DVD-GAN-FP", "copy_last_frame": baselines.BASELINES["copy_last_frame"].words}
     names["untrained"] = baselines.BASELINES["untrained"].words
@@ -185,7 +197,7 @@ if "table_3" in wanted:
     said = lambda fvd, spread: f"{fvd} +- {spread}" if spread else f"{fvd}"  # noqa: E731
     rows = [[f"paper: {name}", "BAIR, 16 x 64x64", said(*fvd), "", ""] for name, fvd in paper.TABLE_3.items()]
     # Of the paper's data at the paper's size ours is the paper's measurement.
-    alike = is_papers(experiment, "bair") and record["num_clips"] == protocols.BAIR.num_clips
+    alike = is_papers(experiment, "bair") and record["num_clips"] == prediction_protocol.BAIR.num_clips
     for name, result in results.items():
         psnr, fvd = result["psnr"], f"{result['fvd']['value']:.1f}"
         columns = [fvd, ""] if alike else ["", fvd]
@@ -214,25 +226,36 @@ if "table_3" in wanted:
 # %%
 if "table_4" in wanted:
     predictor, synthesizer = (generators[name] for name in MODELS["table_4"])
-    both = functools.partial(protocols.evaluate_prediction, splits=("train", "test"), baselines=("copy_last_frame",))
+    c = predictor.experiment.model.conditioning_frames
+    # The first c of the predictor's 16 frames are real ones, which synthesis hasn't: what both make is compared, too.
+    enough = predictor.experiment.model.num_frames >= MIN_FRAMES
+    both = functools.partial(
+        prediction_protocol.evaluate_prediction, splits=("train", "test"), baselines=("copy_last_frame",), alone=enough
+    )
     predicted = record_of(predictor.experiment.name, "prediction", both)
-    made = record_of(synthesizer.experiment.name, "synthesis", protocols.evaluate_synthesis)
+    without_given = functools.partial(prediction_protocol.evaluate_synthesis, alone_behind=c if enough else 0)
+    made = record_of(synthesizer.experiment.name, "synthesis", without_given)
     said = lambda pair: f"{pair[0]} +- {pair[1]}" if pair else ""  # noqa: E731
     rows = [
         [f"paper: {name}", "Kinetics-600, 16 x 64x64", said(train), said(test), "", ""]
         for name, (train, test) in paper.TABLE_4.items()
     ]
     alike = all(is_papers(model.experiment, "kinetics600") for model in (predictor, synthesizer))
-    for words, record, key in (
-        ("ours: DVD-GAN-FP", predicted, "samples"),
-        (baselines.BASELINES["copy_last_frame"].words, predicted, "copy_last_frame"),
-        ("ours: DVD-GAN, synthesis", made, "samples"),
+    name, m = predictor.experiment.data.folder or predictor.experiment.data.name, predictor.experiment.model
+    for which, num_frames, only in (
+        ("fvd", m.clip_frames, ""),
+        ("fvd_alone", m.num_frames, f", frames {c + 1} to {m.clip_frames} alone"),
     ):
-        m = (predictor if record is predicted else synthesizer).experiment.model
-        fvd = [f"{record['results'][split][key]['fvd']['value']:.1f}" for split in ("train", "test")]
-        columns = [*fvd, "", ""] if alike else ["", "", *fvd]
-        name = predictor.experiment.data.folder or predictor.experiment.data.name
-        rows.append([words, f"{name}, {m.clip_frames} x {m.resolution}x{m.resolution}", *columns])
+        for words, record, key in (
+            ("ours: DVD-GAN-FP", predicted, "samples"),
+            (baselines.BASELINES["copy_last_frame"].words, predicted, "copy_last_frame"),
+            ("ours: DVD-GAN, synthesis", made, "samples"),
+        ):
+            results = [record["results"][split][key] for split in ("train", "test")]
+            if all(which in result for result in results):
+                fvd = [f"{result[which]['value']:.1f}" for result in results]
+                columns = [*fvd, "", ""] if alike else ["", "", *fvd]
+                rows.append([words + only, f"{name}, {num_frames} x {m.resolution}x{m.resolution}", *columns])
     columns = [
         "",
         "data, frames x size",
@@ -249,18 +272,18 @@ if "table_4" in wanted:
     apart = " How many the paper's are of is not said." if alike else " Numbers of the paper and ours are not comparable."
     caption = (
         f"Table 4. Paper: Kinetics-600. Ours: {data_of_rows}; {few} clips a number, all 16 frames, given ones included, "
-        f"one draw, I3D-K400 logits.{apart}{small} "
+        f"but where it says otherwise, one draw, I3D-K400 logits.{apart}{small} "
         + " ".join(f"{trained_models.described(g)} {sources[g.experiment.name]}" for g in (predictor, synthesizer))
     )
     # To look at before the numbers are read: what they are of.
-    source, c = training.load_source(predictor.experiment, "test"), predictor.experiment.model.conditioning_frames
+    source = training.load_source(predictor.experiment, "test")
     real, labels = data.first_clips(source, min(2 * NUM_SHOWN, len(source)))
     foreseen = sampling.sample(predictor, len(real), seed=seed, conditioning=real[:, :c])
     synthesized = sampling.sample(synthesizer, len(real), labels, seed=seed)
     playing = np.stack([real, foreseen, synthesized], axis=1).reshape(-1, *real.shape[1:])
     title = f"test clips, a prediction from the first {c} frames of each, and synthesis of its class"
-    seen = {"columns": 6, "scale": max(1, 128 // real.shape[2])}
-    plots.show_videos(playing, **seen, title=title)
+    layout = {"columns": 6, "scale": max(1, 128 // real.shape[2])}
+    plots.show_videos(playing, **layout, title=title)
     caption += f" The video, two clips a row: {title}."
     figure = plots.table(columns, rows, "Table 4, prediction and synthesis of 16 frames: paper beside ours", caption)
     plt.show()
@@ -269,7 +292,7 @@ if "table_4" in wanted:
         "table_4", parameters, [predictor, synthesizer], data=data_of_rows, metric_network="I3D-K400", **extra
     )
     words = plots.markdown_table(columns, rows) + "\n" + caption + "\n"
-    plots.save_artefact(figures_dir, figure, record, video=plots.grid_video(playing, **seen), text=words)
+    plots.save_artefact(figures_dir, figure, record, video=plots.grid_video(playing, **layout), text=words)
 
 # %% [markdown]
 # ## Paper and ours

@@ -103,6 +103,25 @@ def tiny_16_state(tiny_16):
 
 
 @pytest.fixture
+def videos_seen(monkeypatch):
+    """The videos that features were asked for, by name. Their features are their first pixels: a copy has distance 0."""
+    import numpy as np
+
+    from dvdgan_lib import metrics
+
+    videos_by_name = {}
+
+    def pretend(videos, cache, name, network=metrics.NETWORK):
+        videos_by_name[name] = videos
+        flat = videos.reshape(len(videos), -1).astype(np.float32)
+        pool = np.resize(flat, (len(videos), 1024)) if flat.shape[1] < 1024 else flat[:, :1024]
+        return metrics.I3DFeatures(pool[:, :400] / 100, pool, videos.shape[1:4])
+
+    monkeypatch.setattr(metrics, "features_cached", pretend)
+    return videos_by_name
+
+
+@pytest.fixture
 def float64():
     """Double precision while the test runs."""
     import jax

@@ -835,6 +835,13 @@ FRAME_PREDICTION = [
         "return made",
         ("test_frame_prediction.py::test_a_prediction_begins_with_the_given_frames",),
     ),
+    Mutant(
+        "given frames count among those that were predicted",
+        "prediction_protocol.py",
+        "metrics.features_cached(v[:, c:], cache",
+        "metrics.features_cached(v, cache",
+        ("test_prediction_protocol.py::test_predicted_frames_alone_are_compared_with_the_real_ones_of_their_times",),
+    ),
 ]
 
 VARIANTS = [

@@ -9,7 +9,7 @@ import jupytext
 import nbformat
 import pytest
 
-from dvdgan_lib import batch, batch_plan, batch_report, experiments, pod_report, protocols, staleness
+from dvdgan_lib import batch, batch_plan, batch_report, experiments, pod_report, prediction_protocol, protocols, staleness
 
 SUMMARY = """output_file\tdate\trule\tlog-file(s)\tstatus\tplan
 runs/laptop/kinetics600_64x64_12f/model.safetensors\t-\ttrain\t-\tmissing\tupdate pending
@@ -61,7 +61,7 @@ def test_papers_hours_are_the_pod_tables():
 
 def test_what_measures_takes_longer_where_there_is_no_record(tmp_path, monkeypatch):
     assert batch_plan.SIGMAS["laptop"] == len(protocols.SIGMAS)
-    assert protocols.BAIR.num_clips == batch_plan.PREDICTIONS
+    assert prediction_protocol.BAIR.num_clips == batch_plan.PREDICTIONS
     monkeypatch.chdir(tmp_path)
     run, reads = batch.TABLE_1[0], batch_plan.NOTEBOOK_HOURS
     hours = lambda artefact, *where: batch_plan.step("artefact", artefact, *where).hours  # noqa: E731
