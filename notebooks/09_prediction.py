@@ -14,8 +14,8 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/dvdgan-replication/blob/main/notebooks/09_prediction.ipynb)
 #
 # Section 4.2 and appendix B.4. What DVD-GAN-FP makes of given frames, beside what happened and beside the simplest
-# prediction. From the record beside a model this takes a minute on a CPU; measuring anew, a quarter of an hour with the
-# laptop preset.
+# prediction. From the record beside a model this takes a minute on a CPU; measuring anew with the laptop preset, a quarter
+# of an hour, and for Table 4 half an hour.
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
@@ -222,6 +222,10 @@ if "table_3" in wanted:
 #
 # > "we consider the generation of 11 frames of Kinetics-600 at 64 × 64 resolution conditioned on 5 frames [...] The final
 # > row labeled DVD-GAN corresponds to 16-frame class-conditional Video Synthesis samples" (4.2.1)
+
+#
+# The predictor's first five frames are real ones. How much of its FVD they explain shows below: FVD of the eleven frames
+# that prediction, the repeated frame and synthesis all make.
 
 # %%
 if "table_4" in wanted:
