@@ -222,7 +222,6 @@ if "table_3" in wanted:
 #
 # > "we consider the generation of 11 frames of Kinetics-600 at 64 × 64 resolution conditioned on 5 frames [...] The final
 # > row labeled DVD-GAN corresponds to 16-frame class-conditional Video Synthesis samples" (4.2.1)
-
 #
 # The predictor's first five frames are real ones. How much of its FVD they explain shows below: FVD of the eleven frames
 # that prediction, the repeated frame and synthesis all make.
@@ -245,21 +244,19 @@ if "table_4" in wanted:
         for name, (train, test) in paper.TABLE_4.items()
     ]
     alike = all(is_papers(model.experiment, "kinetics600") for model in (predictor, synthesizer))
-    name, m = predictor.experiment.data.folder or predictor.experiment.data.name, predictor.experiment.model
-    for which, num_frames, only in (
-        ("fvd", m.clip_frames, ""),
-        ("fvd_alone", m.num_frames, f", frames {c + 1} to {m.clip_frames} alone"),
-    ):
+    name, last = predictor.experiment.data.folder or predictor.experiment.data.name, predictor.experiment.model.clip_frames
+    for which, first, only in (("fvd", 0, ""), ("fvd_alone", c, f", frames {c + 1} to {last} alone")):
         for words, record, key in (
             ("ours: DVD-GAN-FP", predicted, "samples"),
             (baselines.BASELINES["copy_last_frame"].words, predicted, "copy_last_frame"),
             ("ours: DVD-GAN, synthesis", made, "samples"),
         ):
+            m = (predictor if record is predicted else synthesizer).experiment.model
             results = [record["results"][split][key] for split in ("train", "test")]
             if all(which in result for result in results):
                 fvd = [f"{result[which]['value']:.1f}" for result in results]
                 columns = [*fvd, "", ""] if alike else ["", "", *fvd]
-                rows.append([words + only, f"{name}, {num_frames} x {m.resolution}x{m.resolution}", *columns])
+                rows.append([words + only, f"{name}, {m.clip_frames - first} x {m.resolution}x{m.resolution}", *columns])
     columns = [
         "",
         "data, frames x size",
