@@ -223,8 +223,9 @@ if "table_3" in wanted:
 # > "we consider the generation of 11 frames of Kinetics-600 at 64 × 64 resolution conditioned on 5 frames [...] The final
 # > row labeled DVD-GAN corresponds to 16-frame class-conditional Video Synthesis samples" (4.2.1)
 #
-# The predictor's first five frames are real ones. How much of its FVD they explain shows below: FVD of the eleven frames
-# that prediction, the repeated frame and synthesis all make.
+# The predictor's first five frames are real ones, which flatters it beside synthesis. So there is FVD of the eleven
+# frames that prediction, the repeated frame and synthesis all make, too; it leaves out the first five of synthesis as well,
+# good or bad.
 
 # %%
 if "table_4" in wanted:
