@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dvdgan_lib import pod_hours
+from dvdgan_lib.paper_runs import RUNS, Run
 
 PRESETS = ("smoke", "laptop", "colab", "paper")
 
@@ -173,145 +174,7 @@ class Experiment:
         )
 
 
-# The average of the weights takes in fewer steps where there are few.
-_FEW_STEPS = {"ema_decay": 0.99, "ema_start": 100}
-# A run's own measurements, by a network that takes seconds.
-_BY_CLASSIFIER = {"evaluate_clips": 512, "evaluate_by": "stand-in classifier"}
-
-
-@dataclass(frozen=True)
-class _Laptop:
-    """A run at a laptop's size, as the shipped model of it was trained (`pretrained/`)."""
-
-    steps: int
-    hours: float  # that these steps took, on one core or two
-    model: dict[str, Any] = field(default_factory=dict)  # what isn't as `_laptop` has it, by field
-    training: dict[str, Any] = field(default_factory=dict)
-
-
-# Thirty runs whose curves over training are compared: a tenth of the steps.
-_COMPARED = _Laptop(600, 0.25, training=_FEW_STEPS | _BY_CLASSIFIER | {"evaluate_every": 100})
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A run as the paper describes it; presets resize it."""
-
-    section: str
-    note: str
-    resolution: int = 64
-    num_frames: int = 12
-    data: str = "kinetics600"
-    stride: int = 2
-    steps: int = 300_000
-    hours: str = "12-96"
-    compared: bool = False  # one of several whose curves over training are compared
-    clips_per_class: int | None = None
-    laptop: _Laptop = _COMPARED
-    model: dict[str, Any] = field(default_factory=dict)
-
-
-def _runs() -> dict[str, _Run]:
-    runs = {
-        "kinetics600_64x64_12f": _Run("Table 1", "synthesis, FID 0.85, IS 53.81; Figures 4, 10", laptop=_Laptop(5_720, 1.9)),
-        # The paper narrows its larger models, too (128 to 96); by more here, so that an hour or two are hundreds of steps.
-        # Not to ch = 2: that leaves two channels before G's last convolution, and after 200 steps of 128x128 one palette for
-        # all classes.
-        "kinetics600_128x128_12f": _Run(
-            "Table 1",
-            "synthesis, FID 1.16, IS 77.45; Figure 12",
-            resolution=128,
-            laptop=_Laptop(1_500, 1.3, {"ch": 4}, _FEW_STEPS),
-        ),
-        "kinetics600_256x256_12f": _Run(
-            "Table 1",
-            "synthesis, FID 2.05, IS 62.78; Figures 1, 14",
-            resolution=256,
-            # Half the batch, for twice as many steps in the time. Ends in its best by FID, as at the paper's size.
-            laptop=_Laptop(
-                2_500,
-                1.4,
-                {"ch": 4},
-                _FEW_STEPS | _BY_CLASSIFIER | {"batch_size": 4, "evaluate_every": 500, "export": "best"},
-            ),
-        ),
-        # Of 48 frames both are at a quarter of the paper's size. (The first one's hours were not written down: about two.)
-        "kinetics600_64x64_48f": _Run(
-            "Table 1",
-            "synthesis, FID 13.75, IS 104.09; Figures 5, 11",
-            num_frames=48,
-            laptop=_Laptop(2_000, 2.0, {"resolution": 16}, {"ema_decay": 0.995, "ema_start": 200}),
-        ),
-        "kinetics600_128x128_48f": _Run(
-            "Table 1",
-            "synthesis, FID 28.44, IS 81.41; Figure 13",
-            resolution=128,
-            num_frames=48,
-            laptop=_Laptop(1_200, 1.0, {"resolution": 32, "ch": 4}, _FEW_STEPS),
-        ),
-        "kinetics600_64x64_16f_stride1": _Run(
-            "Table 4, last row",
-            "synthesis of 16 frames without skipping, FVD 31.1",
-            num_frames=16,
-            stride=1,
-            # Ends in its best by FID, as the rows of Table 1 do at the paper's size.
-            laptop=_Laptop(4_500, 1.6, {"ch": 4}, _FEW_STEPS | _BY_CLASSIFIER | {"evaluate_every": 500, "export": "best"}),
-        ),
-        "ucf101_128x128_16f": _Run(
-            "Table 2, C.1",
-            "synthesis on UCF-101, IS 32.97 by C3D; Figure 9",
-            128,
-            16,
-            "ucf101",
-            stride=1,
-            laptop=_Laptop(2_000, 1.5, {"resolution": 32}),  # three films: there is little to learn
-        ),
-        "bair_fp_64x64_1to15": _Run(
-            "Table 3",
-            "prediction: 15 frames from 1, FVD 109.8",
-            num_frames=15,
-            data="bair",
-            stride=1,
-            steps=1_000_000,
-            laptop=_Laptop(3_710, 1.6),
-            model={"conditioning_frames": 1, "num_classes": 1},
-        ),
-        "kinetics600_fp_64x64_5to11": _Run(
-            "Table 4",
-            "prediction: 11 frames from 5, FVD 69.15 on test clips",
-            num_frames=11,
-            stride=1,
-            steps=1_000_000,
-            # As wide as the model of synthesis that Table 4 compares it with, and of the same step (its best of 4,500).
-            laptop=_Laptop(3_500, 1.4, {"ch": 4}),
-            model={"conditioning_frames": 5, "num_classes": 1},
-        ),
-    }
-
-    def variant(name: str, section: str, note: str, steps: int = 100_000, **model: Any) -> None:
-        runs[name] = _Run(section, note, steps=steps, compared=True, model=model)
-
-    for kind in ("pool2", "pool4", "identity", "crop"):
-        variant(f"phi_{kind}", "Figure 6, left two", f"D_T sees phi = {kind}; three seeds", phi=kind)
-    for k in (1, 2, 8, 10):
-        variant(f"k_{k}", "Figure 6, right two", f"D_S sees k = {k} frames; three seeds", k=k)
-    for kind in ("group", "layer", "instance", "none"):
-        what = f"with {kind} norm instead of batch norm" if kind != "none" else "without any norm"
-        variant(f"norm_{kind}", "Appendix D", f"G {what}", norm=kind)
-    variant("no_final_norm", "Appendix D", "G without the norm before its last convolution", final_norm=False)
-    variant("no_block_norm", "Appendix D", "G without norms in its blocks: IS 110.05, FID 1.22", block_norm=False)
-    variant("norm_over_time", "Appendix D", "batch norm over all frames at once", norm="batch_over_time")
-    variant("biggan_deep", "Appendix D", "the residual blocks of BigGAN-deep", blocks="biggan_deep")
-    for clips in (1, 16):
-        note = f"trained on {clips} clip{'s' * (clips > 1)} of each class: how few are memorised"
-        runs[f"clips_{clips}"] = _Run("Appendix C.1", note, steps=100_000, clips_per_class=clips, laptop=_Laptop(700, 0.3))
-    variant("no_ds", "Section 3.1", "without D_S", spatial_discriminator=False)
-    variant("no_dt", "Section 3.1", "without D_T", temporal_discriminator=False)
-    return runs
-
-
-_RUNS = _runs()
-NAMES = tuple(_RUNS)
+NAMES = tuple(RUNS)
 # What is compared with what, by curves over training. k = 8 is the configuration of phi_pool2, which is what the others are
 # compared with: one run (of three seeds) serves them all.
 SEEDS = 3  # Figure 6: "three identical DVD-GANs with different random initializations"
@@ -340,7 +203,7 @@ class UnknownExperimentError(ValueError):
     """An experiment, a preset or a combination that does not exist; the message lists what does."""
 
 
-def _paper(run: _Run) -> dict[str, Any]:
+def _paper(run: Run) -> dict[str, Any]:
     model = ModelConfig(
         resolution=run.resolution,
         num_frames=run.num_frames,
@@ -360,7 +223,7 @@ def _paper(run: _Run) -> dict[str, Any]:
     }
 
 
-def _colab(run: _Run) -> dict[str, Any]:
+def _colab(run: Run) -> dict[str, Any]:
     paper = _paper(run)
     resolution = {64: 64, 128: 64, 256: 128}[run.resolution]
     # Sized by the TPU's compiler (dvdgan_lib/pod_table): on v5e-1 ch = 32 takes 13 hours in float32, 9.8 in bfloat16.
@@ -382,10 +245,10 @@ def _colab(run: _Run) -> dict[str, Any]:
     }
 
 
-def _laptop(run: _Run) -> dict[str, Any]:
+def _laptop(run: Run) -> dict[str, Any]:
     paper = _paper(run)
     data, num_classes = STAND_INS[run.data]
-    # Half the paper's resolution; what a run has of its own comes first (`_Laptop`). Tried (pretrained/trials, drawn in
+    # Half the paper's resolution; what a run has of its own comes first (`paper_runs`). Tried (pretrained/trials, drawn in
     # 03_train): at the paper's rates nothing is learned in so few steps, a batch of 4 and rates of 1e-3 are about as good,
     # and ch = 4 learns faster at first.
     resized = {"resolution": run.resolution // 2, "ch": 8, "num_classes": num_classes} | run.model | run.laptop.model
@@ -405,11 +268,11 @@ def _laptop(run: _Run) -> dict[str, Any]:
         "training": dataclasses.replace(training, **run.laptop.training),
         "evaluation": EvaluationConfig(num_clips=512, batch_size=32),
         # A clip of I3D's takes as much longer as it has more frames.
-        "cost": Cost("2 CPU cores", run.laptop.hours, round(0.15 * run.num_frames / 12, 3), 0.1),
+        "cost": Cost("2 CPU cores", run.laptop.hours, round(0.15 * run.num_frames / 12, 3), 0.1, run.laptop.reached),
     }
 
 
-def _smoke(run: _Run) -> dict[str, Any]:
+def _smoke(run: Run) -> dict[str, Any]:
     laptop = _laptop(run)
     # One shape for as many experiments as can share it, so that compiled programs are shared too; and two scales only, since
     # compiling is nearly all that four steps take (half as long as at 16x16).
@@ -435,39 +298,6 @@ def _smoke(run: _Run) -> dict[str, Any]:
         "cost": Cost("2 CPU cores", 0.03, 0.02, 0.01),
     }
 
-
-# What runs have reached so far, by preset and name.
-_REACHED = {
-    ("laptop", "kinetics600_64x64_12f"): (
-        "FVD 559, FID 6.67 of 512 clips by I3D-K400, 5,720 steps (blurred data 783, 9.72): shapes move as asked (Figure 4)"
-    ),
-    ("laptop", "bair_fp_64x64_1to15"): (
-        "FVD 591 of 256 test clips (biased upwards) by I3D-K400, 3,710 steps (copying: 855): toys stay, arms move on"
-    ),
-    ("laptop", "ucf101_128x128_16f"): (
-        "score 2.38 of at most 3 by the classifier of the films, 512 samples, 2,000 steps: faces and meadows, bikes not"
-    ),
-    ("laptop", "kinetics600_64x64_48f"): "FVD 1806, FID 20.7 of 512 clips, 2,000 steps: coarse shapes that move",
-    ("laptop", "kinetics600_fp_64x64_5to11"): (
-        "FVD 663 of 256 test clips by I3D-K400, 3,500 steps (copying: 463): the given colours, about the given place"
-    ),
-    ("laptop", "kinetics600_64x64_16f_stride1"): (
-        "FVD 1306 of 256 clips, best of 4,500 steps: shapes of the asked class that move, their outlines frayed"
-    ),
-    (
-        "laptop",
-        "kinetics600_128x128_12f",
-    ): "FVD 2284, FID 20.5 of 512 clips, 1,500 steps: things in class colours (Figure 12)",
-    ("laptop", "kinetics600_256x256_12f"): (
-        "FVD 1475, FID 14.0 of 512 clips, 2,500 steps of half the batch: coloured things that move (Figures 1, 14)"
-    ),
-    (
-        "laptop",
-        "kinetics600_128x128_48f",
-    ): "FVD 2765, FID 31.1 of 512 clips, 1,200 steps: things in the classes' colours that move (Figure 13)",
-    ("laptop", "clips_1"): "700 steps, measured for the sweep of memorisation",
-    ("laptop", "clips_16"): "700 steps, measured for the sweep of memorisation",
-}
 
 # The presets that we haven't run take their hours from the pod table, for these slices; v3-512 fits every row of the paper.
 _SLICES = {
@@ -505,14 +335,12 @@ def get(name: str, preset: str = "laptop") -> Experiment:
     """
     if preset not in PRESETS:
         raise UnknownExperimentError(f"There is no preset {preset!r}; the presets are {', '.join(PRESETS)}.")
-    if name not in _RUNS:
+    if name not in RUNS:
         raise UnknownExperimentError(f"There is no experiment {name!r}; the experiments are {', '.join(NAMES)}.")
-    run = _RUNS[name]
+    run = RUNS[name]
     parts = _SIZES[preset](run)
     if preset in _SLICES:
         parts["cost"] = _on_a_slice(parts["cost"], name, preset, parts["model"], parts["training"].steps)
-    if reached := _REACHED.get((preset, name)):
-        parts["cost"] = dataclasses.replace(parts["cost"], reached=reached)
     return check(Experiment(name=name, preset=preset, section=run.section, note=run.note, **parts))
 
 

@@ -78,8 +78,9 @@ def repository(tmp_path):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, tmp_path / name)
     (tmp_path / "dvdgan_lib").mkdir()
-    modules = ("__init__", "experiments", "pod_hours", "batch", "batch_plan", "batch_report", "figures_page", "staleness")
-    for name in modules:
+    # Whatever the batch needs before a notebook runs, and nothing else.
+    modules = "__init__ experiments paper_runs pod_hours batch batch_plan batch_report figures_page staleness"
+    for name in modules.split():
         shutil.copy2(ROOT / "dvdgan_lib" / f"{name}.py", tmp_path / "dvdgan_lib")
     (tmp_path / "dvdgan_lib/training.py").write_text(TRAINER)
     (tmp_path / "notebooks").mkdir()
