@@ -152,7 +152,7 @@ CLAIMS = (
         '"Generating longer and larger videos is a more challenging modeling problem, which is conveyed by the metrics"',
         "4.1.1",
         "FID 0.85, 1.16, 2.05 at 12 frames of 64, 128, 256",
-        f"rises along resolution; {_RATIO}; not testable: of models with more than twice as many steps as others",
+        f"rises along resolution; {_RATIO}; not testable: where one model learned from more than twice as many clips",
         judge=trained_judges.larger_is_harder,
         runs=_TABLE_1[:3],
     ),

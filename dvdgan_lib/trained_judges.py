@@ -23,7 +23,7 @@ from dvdgan_lib.verdicts import (
     by_curve,
     by_factor,
     by_ratio,
-    for_as_many_steps,
+    for_as_long,
     of_clips,
     weakest,
 )
@@ -138,7 +138,7 @@ def synthesis_beats_prediction(evidence: Evidence) -> Finding | None:
         what = f"{measured}, but synthesis of other data: {synthesis['data']}; takes {_PREDICTION[0]} trained on those"
         return Finding(what, size, NOT_TESTABLE)
     steps = [record["model"]["steps"] for record in (synthesis, prediction)]
-    if not for_as_many_steps(steps):
+    if not for_as_long(steps):
         what = f"{measured}, after {steps[0]:,} and {steps[1]:,} steps; takes {max(steps) // 2:,} or more of both"
         return Finding(what, size, NOT_TESTABLE)
     return Finding(measured, size, by_ratio(_fvd(prediction, "test") / _fvd(synthesis, "test"), papers))
@@ -166,9 +166,9 @@ def splits_are_alike(evidence: Evidence) -> Finding | None:
 
 
 def larger_is_harder(evidence: Evidence) -> Finding | None:
-    """FID at equal length along resolution, of models that were trained for about as many steps.
+    """FID at equal length along resolution, of models that learned from about as many clips (steps times batch).
 
-    One that was trained for a tenth of the steps is worse for that: such numbers are shown, and say nothing of resolution.
+    One that learned from a tenth of them is worse for that: such numbers are shown, and say nothing of resolution.
     """
     names = [f"kinetics600_{size}x{size}_12f" for size in (64, 128, 256)]
     records = [evidence.records.get((name, "evaluation")) for name in names]
@@ -177,16 +177,20 @@ def larger_is_harder(evidence: Evidence) -> Finding | None:
     alike = all("paper" in record for record in records)  # measured as the paper did
     fid = [record["paper" if alike else "samples"]["fid"]["value"] for record in records]
     papers = paper.TABLE_1[names[-1]].fid / paper.TABLE_1[names[0]].fid
+    steps = [record["model"]["steps"] for record in records]
+    batches = [
+        experiments.get(name, record["preset"]).training.batch_size for name, record in zip(names, records, strict=True)
+    ]
     sizes = "; ".join(
-        f"{record['clip'][1]}x{record['clip'][2]}, {record['model']['steps']:,} steps: {value:.2f}"
-        for record, value in zip(records, fid, strict=True)
+        f"{record['clip'][1]}x{record['clip'][2]}, {n:,} steps of {batch} clips: {value:.2f}"
+        for record, n, batch, value in zip(records, steps, batches, fid, strict=True)
     )
     clips = of_clips(min(record["num_clips"] for record in records))
     size = f"{records[0]['preset']}, a number of {clips}, one model each"
-    steps = [record["model"]["steps"] for record in records]
-    if not for_as_many_steps(steps):
-        why = "not for as many steps, so this is not resolution alone"
-        return Finding(f"FID at {sizes}; {why}; takes {max(steps) // 2:,} or more of each", size, NOT_TESTABLE)
+    learned_from = [n * batch for n, batch in zip(steps, batches, strict=True)]
+    if not for_as_long(learned_from):
+        why = "not of as many clips in all, so this is not resolution alone"
+        return Finding(f"FID at {sizes}; {why}; takes {max(learned_from) // 2:,} clips or more each", size, NOT_TESTABLE)
     return Finding(f"FID at {sizes}", size, by_curve(fid, papers))
 
 
@@ -255,7 +259,7 @@ def few_clips_are_memorised(evidence: Evidence) -> Finding | None:
     ratios = [float(np.median(found["ratios"])) for found in sweep]
     jumps = [float(np.nanmedian(found["abruptness"])) for found in sweep]
     steps = [found["steps"] for found in sweep]
-    many = max(i for i in range(len(steps)) if for_as_many_steps([steps[0], steps[i]]))
+    many = max(i for i in range(len(steps)) if for_as_long([steps[0], steps[i]]))
     if not many:
         return Finding(f"models trained for {', '.join(f'{n:,}' for n in steps)} steps", "", NOT_TESTABLE)
     near, abrupt = by_factor(ratios[many] / ratios[0], 2.0), by_factor(jumps[0] / jumps[many], 1.5)

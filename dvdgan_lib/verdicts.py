@@ -52,9 +52,9 @@ class Finding:
     verdict: str
 
 
-def for_as_many_steps(steps: Sequence[int]) -> bool:
-    """Whether models may be compared: one trained for more than twice as many steps as another is better for that."""
-    return max(steps) <= 2 * min(steps)
+def for_as_long(trained: Sequence[int]) -> bool:
+    """Whether models may be compared: one trained for more than twice as many steps or clips is better for that."""
+    return max(trained) <= 2 * min(trained)
 
 
 def of_clips(num: int) -> str:

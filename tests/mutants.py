@@ -967,9 +967,16 @@ LEDGER = [
         ("test_claims.py::test_truncation_counts_up_to_the_best_score",),
     ),
     Mutant(
+        "half the batch counted as the whole",
+        "trained_judges.py",
+        "[n * batch for n, batch in zip(steps, batches, strict=True)]",
+        "steps",
+        ("test_claims.py::test_resolution_is_judged_along_three_rows",),
+    ),
+    Mutant(
         "memorisation judged by models of any length",
         "trained_judges.py",
-        "if for_as_many_steps([steps[0], steps[i]]))",
+        "if for_as_long([steps[0], steps[i]]))",
         "if steps)",
         ("test_claims.py::test_memorisation_compares_models_of_about_as_many_steps",),
     ),

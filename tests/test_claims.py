@@ -529,13 +529,17 @@ def test_faster_in_wall_clock_time_takes_both_operations_and_seconds(seconds, ve
 def test_resolution_is_judged_along_three_rows(fids, verdict):
     records = {}
     for size, fid in zip((64, 128, 256), fids, strict=True):
-        record = {"preset": "laptop", "num_clips": 512, "clip": [12, size // 2, size // 2], "model": {"steps": 9}}
-        records[f"kinetics600_{size}x{size}_12f", "evaluation"] = record | {"samples": {"fid": {"value": fid}}}
+        name = f"kinetics600_{size}x{size}_12f"
+        steps = 72 // experiments.get(name).training.batch_size
+        record = {"preset": "laptop", "num_clips": 512, "clip": [12, size // 2, size // 2], "model": {"steps": steps}}
+        records[name, "evaluation"] = record | {"samples": {"fid": {"value": fid}}}
     assert trained_judges.larger_is_harder(verdicts.Evidence(None, records)).verdict == verdict
-    records["kinetics600_256x256_12f", "evaluation"]["model"] = {"steps": 4}  # worse for that alone
+    assert experiments.get("kinetics600_256x256_12f").training.batch_size == 4
+    records["kinetics600_256x256_12f", "evaluation"]["model"] = {"steps": 8}  # of half the batch: worse for that alone
     finding = trained_judges.larger_is_harder(verdicts.Evidence(None, records))
     assert finding.verdict == verdicts.NOT_TESTABLE
-    assert "4 steps" in finding.measured
+    assert "8 steps of 4 clips" in finding.measured
+    assert "takes 36 clips or more" in finding.measured
 
 
 @pytest.mark.parametrize(
