@@ -78,7 +78,7 @@ def _runs() -> dict[str, Run]:
                 1.5,
                 {"ch": 4},
                 _BEST | {"batch_size": 4},
-                "FVD 2100, FID 21.5 of 512 clips, best of 4,000 steps of half the batch: things that move as asked (Figure 12)",
+                "FVD 2100, FID 21.5 of 512 clips, best of 4,000 steps of half the batch: things move as asked (Figure 12)",
             ),
         ),
         "kinetics600_256x256_12f": Run(
