@@ -178,6 +178,7 @@ def larger_is_harder(evidence: Evidence) -> Finding | None:
     fid = [record["paper" if alike else "samples"]["fid"]["value"] for record in records]
     papers = paper.TABLE_1[names[-1]].fid / paper.TABLE_1[names[0]].fid
     steps = [record["model"]["steps"] for record in records]
+    # Records name no batch. The registered one is the model's: `test_trained_models` compares those that are shipped.
     batches = [
         experiments.get(name, record["preset"]).training.batch_size for name, record in zip(names, records, strict=True)
     ]

@@ -95,6 +95,8 @@ command = "notebooks/04_classifier: " + " ".join(
 )
 if model:
     classifier, seen = stand_in_classifier.load_classifier(model), None
+    if (knows := classifier.card["data_name"]) != data:
+        raise ValueError(f"{model} tells classes of {knows} apart, not of {data}: pass -p data {knows}, or another model.")
 else:
     classifier, seen = stand_in_training.train_classifier(
         data, classes, size_list, updates, seed, card={"command": command, "preset": preset}
