@@ -25,7 +25,7 @@ def pytest_configure():
     devices.setup()
 
 
-LONGEST = ("smoke", "many_hosts", "training", "updates", "variants", "batch_run", "frame_prediction")
+LONGEST = ("smoke", "many_hosts", "real_data", "training", "updates", "variants", "batch_run", "i3d", "frame_prediction")
 
 
 def pytest_collection_modifyitems(items):
