@@ -24,7 +24,7 @@ class Laptop:
     hours: float  # that these steps took, on one core or two
     model: dict[str, Any] = field(default_factory=dict)  # what isn't as `experiments` has it for all, by field
     training: dict[str, Any] = field(default_factory=dict)
-    reached: str = "not run yet"
+    reached: str = "not run yet"  # what was measured of it (pretrained/RUN), and what is seen
 
 
 # Thirty runs whose curves over training are compared: a tenth of the steps.

@@ -123,7 +123,7 @@ def test_download_gives_what_find_takes(tmp_path, monkeypatch):
 
 def test_the_official_lists_and_real_clips():
     if not SHARED.is_dir():
-        pytest.skip(f"no {SHARED}")
+        pytest.skip(f"the official lists and real clips are not there: {SHARED}")
     splits = raw_splits.find("ucf101", SHARED / "ucf101", SHARED / "labels" / "ucf101_splits")
     assert keys(splits) == {
         "train": ["v_SoccerJuggling_g23_c01"],
