@@ -29,8 +29,8 @@ def check_configuration(folder: epath.Path, experiment: Experiment, replicas: in
       CheckpointError: another configuration; one sentence that says what differs.
     """
     file = folder / "experiment.json"
-    # These don't change what a step computes.
-    free = ("steps", "checkpoint_minutes", "sample_every", "log_every", "evaluate_every", "evaluate_clips", "export")
+    # These don't change what a step computes, nor which of its measurements compare: FID depends on the number of clips.
+    free = ("steps", "checkpoint_minutes", "sample_every", "log_every", "evaluate_every", "export")
     now = dataclasses.asdict(experiment)
     commit, dirty = git_commit()
     commits = [commit + ("-dirty" if dirty else "")]
@@ -52,14 +52,28 @@ def check_configuration(folder: epath.Path, experiment: Experiment, replicas: in
     return commits, replicas
 
 
-def record_configuration(folder: epath.Path, experiment: Experiment, seed: int, commits: list[str], replicas: int) -> None:
-    """Writes what is trained from now on into the run's experiment.json; commits and replicas by `check_configuration`."""
+def exported_steps(folder: epath.Path) -> int | None:
+    """How many steps the run had when its model.safetensors was made, which going on leaves in place; None without one."""
+    if not all((folder / name).exists() for name in ("model.safetensors", "experiment.json")):
+        return None
+    record = json.loads((folder / "experiment.json").read_text())
+    return record.get("exported", record["steps"])  # the first records say only how many were asked for
+
+
+def record_configuration(
+    folder: epath.Path, experiment: Experiment, seed: int, commits: list[str], replicas: int, exported: int | None
+) -> None:
+    """Writes what is trained from now on into the run's experiment.json.
+
+    commits and replicas by `check_configuration`; exported as of `exported_steps`.
+    """
     record = {
         "seed": seed,
         "steps": experiment.training.steps,
         "commits": commits,
         "versions": versions(),
         "replicas": replicas,
+        "exported": exported,
         "experiment": dataclasses.asdict(experiment),
     }
     if hosts.is_first():

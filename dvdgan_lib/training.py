@@ -32,7 +32,7 @@ from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, export
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.health import TrainingDivergedError
 from dvdgan_lib.interruption import InterruptedTrainingError, stop_on_signals
-from dvdgan_lib.run_record import TIMES, MetricsLog, check_configuration, record_configuration
+from dvdgan_lib.run_record import TIMES, MetricsLog, check_configuration, exported_steps, record_configuration
 from dvdgan_lib.updates import Updates
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,9 @@ def with_data_at_hand(experiment: Experiment) -> Experiment:
         return experiment
     stand_in, num_classes = experiments.STAND_INS[d.name]
     log.warning("There is no prepared %s in %s: %s stands in for it.", d.name, where, stand_in)
-    model = dataclasses.replace(experiment.model, num_classes=num_classes)
+    model = experiment.model
+    if not model.conditioning_frames:  # prediction has one class for all (B.4)
+        model = dataclasses.replace(model, num_classes=num_classes)
     return dataclasses.replace(experiment, model=model, data=dataclasses.replace(d, name=stand_in, stride=1))
 
 
@@ -161,11 +163,12 @@ def train(
             f"The run in {folder} has {done:,} steps already, more than the {t.steps:,} asked for: ask for as many or "
             "more, or choose another workdir."
         )
-    if done == t.steps and path.exists():  # a new file of the same weights would part them from what was measured of them
+    exported = exported_steps(folder)
+    if done == t.steps == exported:  # a new file of the same weights would part them from what was measured of them
         log.info("The run in %s has its %d steps already.", folder, done)
         checkpoints.close()
         return path
-    record_configuration(folder, experiment, seed, commits, replicas)
+    record_configuration(folder, experiment, seed, commits, replicas, exported)
 
     updates = Updates(experiment)
     if traced_programs.worth_keeping(experiment):
@@ -277,6 +280,7 @@ def train(
     model = averaged_generator(updates, state, card, given)
     if hosts.is_first() and not (t.export == "best" and best.copy_to(path)):
         export(path, experiment, model.params, model.standing, card)
+    record_configuration(folder, experiment, seed, commits, replicas, exported=t.steps)
     return path
 
 
@@ -343,7 +347,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     try:
         named = {"data.folder": options.data_dir, "training.evaluate_every": options.evaluate_every}
-        changes = options.set + [f"{name}={value}" for name, value in named.items() if value is not None]
+        changes = [f"{name}={value}" for name, value in named.items() if value is not None] + options.set
+        if options.data_dir:  # there is no classifier of one's own videos; first, so that --set has the last word
+            changes = ["training.evaluate_by=I3D", *changes]
         experiment = settings.changed(experiments.get(options.experiment, options.preset), changes)
         if options.slice:
             from dvdgan_lib import pod_report  # here, because few need it: a quarter of a second before the first step

@@ -130,6 +130,17 @@ def test_a_finished_run_is_left_as_it_is(run, tmp_path, monkeypatch):
     assert [file.read_bytes() for file in files] == before
 
 
+def test_a_longer_run_stopped_before_its_export_is_not_taken_for_finished(run, tmp_path, monkeypatch):
+    """The model of fewer steps is still there: nothing is lost, but it isn't what was asked for."""
+    model = run(tmp_path, steps=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "export", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, steps=2)
+    assert load_generator(model).card["steps"] == 1
+    assert load_generator(run(tmp_path, steps=2)).card["steps"] == 2
+
+
 def test_damaged_newest_checkpoint_is_passed_over(run, straight, tmp_path, caplog, tiny):
     folder = run(tmp_path, replaced(tiny, checkpoint_minutes=0.0), steps=3).parent
     assert checkpoint_steps(folder) == [2, 3]
@@ -247,6 +258,8 @@ def test_going_on_with_another_configuration_is_refused(run, tmp_path, tiny):
     assert "\n" not in str(error.value)
     with pytest.raises(CheckpointError, match=r"model.phi: pool2 then, crop now"):
         run(tmp_path, replaced(tiny, "model", phi="crop"))
+    with pytest.raises(CheckpointError, match=r"training.evaluate_clips: \d+ then, 6 now"):
+        run(tmp_path, replaced(tiny, evaluate_clips=6))  # with another bias of FID: the best step could not be told
     assert list(metrics(folder)) == [1]
     # What does not change what a step computes is free.
     run(tmp_path, replaced(tiny, steps=2, log_every=2, sample_every=3, checkpoint_minutes=1.0))
@@ -293,7 +306,7 @@ def test_a_run_on_few_clips_in_one_order(run, tmp_path, tiny, asked):
 
 
 def test_a_field_that_a_record_lacks_had_its_default(tmp_path, tiny):
-    record_configuration(tmp_path, tiny, 0, ["a commit"], 4)
+    record_configuration(tmp_path, tiny, 0, ["a commit"], 4, None)
     rewrite_record(tmp_path, lambda record: record["experiment"]["data"].pop("shuffling"))
     assert check_configuration(tmp_path, tiny, 8)[1] == 4
     rewrite_record(tmp_path, lambda record: record.pop("replicas"))
@@ -336,6 +349,16 @@ def test_mistakes_are_one_sentence_on_stderr(arguments, sentence, tmp_path, caps
     assert sentence.replace("{tmp}", str(videos)) in printed.err
     assert len(printed.err.splitlines()) == 1
     assert not workdir.exists(), "nothing is begun"
+
+
+def test_ones_own_videos_are_measured_by_i3d(monkeypatch):
+    """Compared runs are by the stand-in's classifier at the laptop preset: nobody has one of a folder of videos."""
+    asked = []
+    monkeypatch.setattr(training, "train", lambda experiment, *_, **__: asked.append(experiment.training.evaluate_by))
+    chosen = ["--set", "training.evaluate_by=stand-in classifier"]
+    for more in ([], ["--data-dir", "videos"], ["--data-dir", "videos", *chosen]):
+        assert training.main(["phi_crop", "--preset", "laptop", *more]) == 0
+    assert asked == ["stand-in classifier", "I3D", "stand-in classifier"]
 
 
 def test_a_bug_is_not_taken_for_a_mistake(monkeypatch, tmp_path):

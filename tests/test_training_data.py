@@ -25,6 +25,9 @@ def test_colab_takes_the_stand_in_where_nothing_is_prepared_and_says_so(tmp_path
     # What a model's record will name is what it learned from, so that no number of it stands with the paper's data.
     taken = with_data_at_hand(experiments.get(name, "colab"))
     assert (taken.data.name, taken.data.stride) == (experiments.STAND_INS[experiments.get(name, "colab").data.name][0], 1)
+    prepared = experiments.get(name, "colab").model
+    num_classes = prepared.num_classes if prepared.conditioning_frames else len(load_source(taken).class_names)
+    assert taken.model.num_classes == num_classes, "prediction draws no class that no real clip has (B.4)"
     assert load_source(taken).description == said
     assert evaluation.papers_reference(taken, tmp_path) is None
     with pytest.raises(data.DataError, match=r"there is no prepared data set in .*notebooks/01_data_prep"):

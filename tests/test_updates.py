@@ -274,7 +274,7 @@ def test_bfloat16_features_give_nearly_the_same_gradients_to_float32_weights(tin
 
 def test_runs_from_before_the_options_go_on_as_they_were(tiny, tmp_path):
     """Their records lack the fields: what these default to is what the runs did. Another choice is refused."""
-    record_configuration(epath.Path(tmp_path), tiny, 0, ["a commit"], 1)
+    record_configuration(epath.Path(tmp_path), tiny, 0, ["a commit"], 1, None)
     file = tmp_path / "experiment.json"
     record = json.loads(file.read_text())
     for name in ("compute_dtype", "sharding", "accumulation", "evaluate_by", "export"):
