@@ -57,9 +57,10 @@ SHARED_RULES = {
         "else not seen."
     ),
     _SPREAD: (
-        "reproduced: the difference is more than twice the standard deviation over seeds; direction only: more than once "
-        "it, or more than a tenth where all have one seed; contradicted: the other way round by more than twice it. Two "
-        "seeds alone reproduce and contradict nothing. Of several parts the weakest counts."
+        "reproduced: the difference is more than twice the standard deviation over seeds, pooled over both runs compared "
+        f"and the reference ({compared_judges.REFERENCE}), whose seeds count for the spread where it isn't compared, too; "
+        "direction only: more than once it, or more than a tenth where all have one seed; contradicted: the other way round "
+        "by more than twice it. Two seeds alone reproduce and contradict nothing. Of several parts the weakest counts."
     ),
 }
 _FIRST = paper.TABLE_1["kinetics600_64x64_12f"]

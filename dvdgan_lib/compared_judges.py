@@ -26,9 +26,9 @@ REFERENCE = "phi_pool2"
 
 
 def _have(evidence: Evidence, *names: str) -> bool:
-    """Whether there are curves of all, of runs as long as each other: others don't compare."""
+    """Whether there are curves of all, of runs as long as each other and measured alike: others don't compare."""
     groups = [evidence.curves.get(name, ()) for name in names]
-    return all(groups) and len({curve.card["steps"] for group in groups for curve in group}) == 1
+    return all(groups) and len({(curve.card["steps"], curve.measured_by) for group in groups for curve in group}) == 1
 
 
 def _number(group: Sequence[Curve], measure: str) -> str:

@@ -43,7 +43,10 @@ def _truncation(evidence: Evidence, key: str, papers_ratio: float) -> Finding | 
     name = points[0][key]["text"].split(" = ")[0]
     sigmas = ", ".join(f"{point['sigma']:g}" for point in points)
     size = f"{record['preset']}, a point of {of_clips(record['num_clips'])}, one model: no spread"
-    verdict = by_curve(values[: best + 1], papers_ratio) if best else NOT_SEEN
+    if best:
+        verdict = by_curve(values[: best + 1], papers_ratio)
+    else:  # no truncation is better than none: how far the score falls counts, and what FID does is of no claim
+        verdict = by_curve(values, papers_ratio) if key == "inception_score" else NOT_SEEN
     return Finding(f"{name} at sigma {sigmas}: {curve}; best Inception Score at {record['best']:g}", size, verdict)
 
 

@@ -94,17 +94,19 @@ def by_curve(values: Sequence[float], papers_ratio: float) -> str:
 def by_spread(low: np.ndarray, high: np.ndarray, *others: np.ndarray) -> str:
     """Whether one configuration's number is below another's, one number a seed each, beside the spread of seeds.
 
-    The spread is the standard deviation over seeds, pooled over those of all given groups that have two or more. Reproduced:
-    the means differ by more than twice that. Direction only: by more than once; or, where no group has two seeds, by more
-    than a tenth. Contradicted: the other way round by more than twice. Else not seen. The true spread may be thirty times
-    that of two seeds (upper end of the 95 % interval): without a third, nothing is reproduced and nothing contradicted.
+    The spread is the standard deviation over seeds, pooled over all given groups: their squared deviations over the degrees
+    of freedom, one fewer than seeds in each. Reproduced: the means differ by more than twice that. Direction only: by more
+    than once; or, where no group has two seeds, by more than a tenth. Contradicted: the other way round by more than twice.
+    Else not seen. With one degree of freedom (two seeds of one group, no more) the true spread may be thirty times that
+    (upper end of the 95 % interval): then nothing is reproduced and nothing contradicted.
     """
     difference = np.mean(high) - np.mean(low)
-    variances = [np.var(group, ddof=1) for group in (low, high, *others) if len(group) > 1]
-    known = sum(len(group) - 1 for group in (low, high, *others)) >= 2
-    if not variances:
+    groups = (low, high, *others)
+    freedom = sum(len(group) - 1 for group in groups)
+    if not freedom:
         return DIRECTION if difference > 0.1 * abs(np.mean(low)) else NOT_SEEN
-    spread = np.sqrt(np.mean(variances))
+    spread = np.sqrt(sum(len(group) * np.var(group) for group in groups) / freedom)
+    known = freedom >= 2
     if difference > 2 * spread:
         return REPRODUCED if known else DIRECTION
     return DIRECTION if difference > spread else CONTRADICTED if known and difference < -2 * spread else NOT_SEEN

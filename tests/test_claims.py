@@ -59,7 +59,8 @@ def test_a_ratio_beside_the_papers(ours, papers, verdict):
     ],
 )
 def test_truncation_is_judged_by_its_curve(values, verdict):
-    found = trained_judges.truncation_raises_score(evidence(curve("inception_score", values)))
+    best = 0.1 if values[-1] > values[0] else 1.0  # of the score; 5.4 is above 5.3, but the record says where to stop
+    found = trained_judges.truncation_raises_score(evidence(curve("inception_score", values, best)))
     assert found.verdict == verdict
     assert f"{values[0]:.2f}, {values[1]:.2f}, {values[2]:.2f}" in found.measured  # from sigma 1 downwards
     assert trained_judges.truncation_costs_fid(evidence(curve("fid", values))).verdict == verdict
@@ -71,8 +72,10 @@ def test_truncation_counts_up_to_the_best_score():
     assert trained_judges.truncation_raises_score(rises_and_falls).verdict == verdicts.REPRODUCED
     costly_beyond = evidence(curve("fid", (0.85, 1.2, 40.0), best=0.55))
     assert trained_judges.truncation_costs_fid(costly_beyond).verdict == verdicts.DIRECTION
-    never = evidence(curve("inception_score", (53.0, 50.0, 40.0), best=1.0))
-    assert trained_judges.truncation_raises_score(never).verdict == verdicts.NOT_SEEN
+    hardly = evidence(curve("inception_score", (53.0, 52.9, 52.8), best=1.0))
+    assert trained_judges.truncation_raises_score(hardly).verdict == verdicts.NOT_SEEN
+    no_level = evidence(curve("fid", (0.85, 1.2, 40.0), best=1.0))
+    assert trained_judges.truncation_costs_fid(no_level).verdict == verdicts.NOT_SEEN
 
 
 def test_without_records_nothing_is_claimed():
@@ -213,6 +216,10 @@ def test_a_third_groups_spread_serves_two_single_runs():
     two = np.array([1.0, 1.1])  # whose spread may be small by chance
     assert verdicts.by_spread(*single, two) == verdicts.DIRECTION
     assert verdicts.by_spread(*reversed(single), two) == verdicts.NOT_SEEN
+    # Pooled over degrees of freedom: squared deviations 2 and 0.5 over 2 + 1, a spread of 0.913, by hand.
+    pooled = np.array([1.0, 2.0, 3.0]), np.array([5.0, 6.0])
+    assert verdicts.by_spread(np.array([1.0]), np.array([2.82]), *pooled) == verdicts.DIRECTION
+    assert verdicts.by_spread(np.array([1.0]), np.array([2.83]), *pooled) == verdicts.REPRODUCED
     assert verdicts.weakest(verdicts.REPRODUCED, verdicts.NOT_SEEN, verdicts.DIRECTION) == verdicts.NOT_SEEN
 
 
@@ -228,8 +235,10 @@ def test_motion_is_judged_without_a_classifier_too():
 def test_runs_of_other_lengths_are_not_compared():
     given = compared(phi_pool2=REFERENCE, no_ds=(BOTH, ((9.0,), (2.0,))))
     assert compared_judges.needs_spatial(given).verdict == verdicts.REPRODUCED
-    given.curves["no_ds"][0] = dataclasses.replace(given.curves["no_ds"][0], card=CARD | {"steps": 100})
-    assert compared_judges.needs_spatial(given) is None
+    measured = {"training": {"evaluate_by": "I3D", "evaluate_clips": 512}}
+    for other in ({"steps": 100}, {"config": measured}):
+        given.curves["no_ds"][0] = dataclasses.replace(given.curves["no_ds"][0], card=CARD | other)
+        assert compared_judges.needs_spatial(given) is None
 
 
 BOTH = ("fid", "inception_score")
