@@ -4,7 +4,8 @@
 PRESET ?= laptop
 CORES ?= all
 FROM_SCRATCH ?=
-ACCELERATOR ?=
+# What .venv has: without that a `make plan` beside a batch on an accelerator would put another jax in its place.
+ACCELERATOR ?= $(patsubst .venv/installed-requirements-%.lock,%,$(firstword $(wildcard .venv/installed-requirements-*.lock)))
 PROFILE ?=
 LAUNCHER ?=
 TESTS ?= tests
@@ -18,7 +19,7 @@ CONFIG := preset=$(PRESET) from_scratch=$(SCRATCH) accelerator=$(if $(ACCELERATO
 # exec: the signals that make passes on must reach Snakemake itself, not a shell in between. setpriv (Linux) ends the
 # batch with a checkpoint where make itself is killed the hard way.
 SNAKEMAKE := exec $(shell command -v setpriv >/dev/null 2>&1 && echo setpriv --pdeathsig TERM) \
-  $(RUN) -m snakemake $(if $(PROFILE),--profile profiles/$(PROFILE),--cores $(CORES)) --config $(CONFIG) --
+  $(RUN) -m snakemake $(if $(PROFILE),--profile profiles/$(PROFILE),--cores $(CORES) --resources chip=1) --config $(CONFIG) --
 BATCH := $(RUN) -m dvdgan_lib.batch_plan
 OPTIONS := --preset "$(PRESET)" $(if $(filter 1,$(SCRATCH)),--from-scratch)
 
@@ -40,7 +41,8 @@ help:
 	@echo "make lint, make format, make notebooks            check; format; make the .ipynb from the .py again"
 	@echo "make bench                                        the benchmarks"
 	@echo "make lock                                         pin the newest versions that pyproject.toml admits"
-	@echo "With all of them: ACCELERATOR=tpu|cuda installs jax for it; CORES=2; PYTHON=python3.12; PROFILE=slurm."
+	@echo "With all of them: ACCELERATOR=tpu|cuda installs jax for it, ACCELERATOR= for the CPU again; CORES=2;"
+	@echo "PYTHON=python3.12; PROFILE=slurm."
 	@echo "LAUNCHER=srun starts each training on every host of its allocation."
 
 reproduce: $(STAMP)

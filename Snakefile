@@ -61,6 +61,10 @@ PAPERMILL = (
 # --cores; the Slurm profile sets its own. At smoke size they do little but compile, mostly on one.
 ALL_CORES = 1 if PRESET == "smoke" else 1000
 
+# What computes on an accelerator. A chip belongs to the process that took it first: `make` has one `chip` for all jobs of a
+# machine, so that none finds it taken. On Slurm each job has an allocation of its own, with as many GPUs.
+CHIP = {"chip": int(ACCELERATOR != "cpu"), "gpu": int(ACCELERATOR == "cuda")}
+
 
 def model(run):
     return batch.model_path(run, PRESET, RUNS, FROM_SCRATCH)
@@ -172,7 +176,7 @@ rule classifier:
         text=f"{HOME}/notebooks/04_classifier-{{data}}.log",
     threads: ALL_CORES
     resources:
-        gpu=int(ACCELERATOR == "cuda"),
+        **CHIP,
     shell:
         "{PAPERMILL} -p data {wildcards.data} notebooks/04_classifier.ipynb {log.notebook} > {log.text} 2>&1"
 
@@ -194,7 +198,7 @@ rule train:
         f"{HOME}/{{run}}/train.log",
     threads: ALL_CORES
     resources:
-        gpu=int(ACCELERATOR == "cuda"),
+        **CHIP,
     shell:
         "run={wildcards.run}; seed=${{run##*-seed}}; [ $seed != $run ] || seed=0;"
         " {TRAINER} -m dvdgan_lib.training ${{run%-seed*}} --preset {PRESET} --workdir {RUNS} --seed $seed"
@@ -221,7 +225,7 @@ rule evaluate:
         text=f"{HOME}/notebooks/04_metrics-{{run}}.log",
     threads: ALL_CORES
     resources:
-        gpu=int(ACCELERATOR == "cuda"),
+        **CHIP,
     shell:
         "{PAPERMILL} -p experiment {params.experiment} -p seed {params.seed} -p model {input.model}"
         " -p baselines '{params.baselines}' -p real_features '{params.real_features}'"
@@ -244,7 +248,7 @@ rule truncate:
         text=f"{HOME}/notebooks/07_truncation-{{run}}.log",
     threads: ALL_CORES
     resources:
-        gpu=int(ACCELERATOR == "cuda"),
+        **CHIP,
     shell:
         "{PAPERMILL} -p experiment {wildcards.run} -p artefacts none -y 'models: {{{wildcards.run}: {input.model}}}'"
         " notebooks/07_truncation.ipynb {log.notebook} > {log.text} 2>&1"
@@ -261,6 +265,8 @@ rule walkthrough:
     log:
         notebook=f"{HOME}/notebooks/02_model_walkthrough.ipynb",
         text=f"{HOME}/notebooks/02_model_walkthrough.log",
+    resources:
+        **CHIP,
     shell:
         "{PAPERMILL} -p artefacts {params.artefacts} -p figures_dir {HOME}/artefacts"
         " notebooks/02_model_walkthrough.ipynb {log.notebook} > {log.text} 2>&1"
@@ -292,7 +298,7 @@ rule artefact:
         notebook=f"{HOME}/notebooks/{{artefact}}.ipynb",
         text=f"{HOME}/notebooks/{{artefact}}.log",
     resources:
-        gpu=int(ACCELERATOR == "cuda"),
+        **CHIP,
     # What the notebook adds beside the declared files (a video, a Markdown table) must not outlive what it belongs to.
     shell:
         "rm -f {HOME}/artefacts/{wildcards.artefact}.*;"

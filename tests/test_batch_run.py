@@ -238,3 +238,42 @@ def test_unwritable_figures_stop_the_batch_at_once(repository):
     assert code != 0
     assert output.splitlines()[0].startswith("Cannot write into figures/")
     assert not (repository / "runs/laptop").exists()
+
+
+def test_what_computes_on_an_accelerator_runs_one_at_a_time(repository):
+    """A TPU belongs to the process that took it first: a second notebook beside it would end in an error."""
+    planned = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--dry-run",
+        "--profile",
+        "none",
+        "--workflow-profile",
+        "none",
+        "--cores",
+        "4",
+    ]
+    planned += ["--config", "preset=smoke", "accelerator=tpu", "--", "figure_03", "table_1"]
+    said = subprocess.run(planned, cwd=repository, capture_output=True, text=True, check=True).stdout
+    rules = {}
+    for block in re.split(r"\n(?=rule |localrule )", said):
+        if block.startswith("rule "):
+            rules[block.split()[1].strip(":")] = "chip=1" in block
+    computing = {"train", "evaluate", "walkthrough", "artefact"}
+    assert {rule for rule, alone in rules.items() if alone} == computing
+    command = lambda *more: finish(make(repository, "-n", "reproduce", *more))[1]  # noqa: E731
+    assert "--cores all --resources chip=1 " in command()
+    assert "chip" not in command("PROFILE=slurm"), "there each job has chips of its own"
+
+
+def test_make_keeps_the_jax_that_is_installed(repository):
+    """`make plan` beside a batch on GPUs: another lock would take jax away from its next steps."""
+    (repository / ".venv").unlink()
+    (repository / ".venv").mkdir()
+    accelerator = lambda *more: re.findall(r"accelerator=(\w+)", finish(make(repository, "-n", "reproduce", *more))[1])  # noqa: E731
+    assert accelerator() == ["cpu"]
+    for name in ("requirements-cuda.lock", ".venv/installed-requirements-cuda.lock"):  # the stamp is the newer
+        (repository / name).touch()
+    assert accelerator() == ["cuda"]
+    assert accelerator("ACCELERATOR=") == ["cpu"]
