@@ -233,10 +233,11 @@ class RobotPush:
         return draw_scene(np.random.default_rng((_SEED, _SPLIT_IDS[self.split], int(index))))
 
     def example(self, index: int, rng: np.random.Generator | None = None) -> dict[str, np.ndarray]:
-        """The index-th clip: {"video": uint8 [T, H, W, 3], "label": int32}, its first frames, or by `rng` any window."""
+        """The index-th clip: {"video": uint8 [T, H, W, 3], "label": int32}, its middle window, or by `rng` any."""
         scene = self.scene(index)
         span = window_span(self.num_frames, self.stride)
-        start = 0 if rng is None else int(rng.integers(CLIP_FRAMES - span + 1))
+        # Not the first frames: there every arm is at rest yet, and to copy the last frame would be right for a while.
+        start = (CLIP_FRAMES - span) // 2 if rng is None else int(rng.integers(CLIP_FRAMES - span + 1))
         motion = simulate(scene, start + span)
         shown = slice(start, None, self.stride)
         motion = Motion(*(getattr(motion, field.name)[shown] for field in dataclasses.fields(Motion)))
