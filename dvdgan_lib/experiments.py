@@ -218,8 +218,8 @@ def _paper(run: Run) -> dict[str, Any]:
         "data": DataConfig(run.data, run.stride, clips_per_class=run.clips_per_class),
         "training": TrainingConfig(steps=run.steps, **measured),
         "evaluation": EvaluationConfig(num_clips=50_000, batch_size=256),
-        # Hours of training are `_on_a_slice`'s.
-        "cost": Cost("TPU pod", 0.0, 2.0, 250.0, f"the paper: most models {run.hours} hours; not run by us"),
+        # Hours of training are `_on_a_slice`'s. Gigabytes: the checkpoints of the largest run, by 03_train's count.
+        "cost": Cost("TPU pod", 0.0, 2.0, 42.0, f"the paper: most models {run.hours} hours; not run by us"),
     }
 
 
@@ -241,7 +241,7 @@ def _colab(run: Run) -> dict[str, Any]:
             export="last",
         ),
         "evaluation": EvaluationConfig(num_clips=2048, batch_size=64),
-        "cost": Cost("one TPU chip", 0.0, 0.2, 10.0),
+        "cost": Cost("one TPU chip", 0.0, 0.2, 0.8),
     }
 
 

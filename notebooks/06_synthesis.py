@@ -183,7 +183,8 @@ if "table_1" in wanted:
         ours = numbers(result["samples"])
         if "class_accuracy" in result["samples"]:
             ours[-1] += accuracy_on_real(model.experiment)
-        rows.append([f"ours: DVD-GAN, {model.card['steps']:,} steps", *clips, papers, "", *ours])
+        trained = f"{model.card['steps']:,} steps of {model.experiment.training.batch_size} clips"
+        rows.append([f"ours: DVD-GAN, {trained}", *clips, papers, "", *ours])
         if name not in truncated:
             continue
         curve = truncated[name]
@@ -415,8 +416,8 @@ for name in ("figure_10", "figure_11", "figure_12", "figure_13", "figure_14"):
 # ## Paper and ours
 #
 # The paper's models have 128 or 96 times the layer constants as channels, see 512 clips a step for 300,000 steps of 600
-# classes of real video. Ours at the laptop preset have a sixteenth of the channels or fewer. The first row sees some ninety
-# thousand drawn clips, and shows that the parts work together: shapes, colours and motions of the class that was asked for.
+# classes of real video. Ours at the laptop preset have a sixteenth of the channels or fewer. The first row learns from
+# 45,760 drawn clips, and shows that the parts work together: shapes, colours and motions of the class that was asked for.
 # Run the same notebook with `preset="paper"` on a pod for the paper's own experiment.
 
 # %% [markdown]

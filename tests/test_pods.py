@@ -182,6 +182,11 @@ def test_the_table_tells_compiled_missing_and_hopeless_rows_apart():
     assert pod_report.versions({key: row()}) == "jax 1, libtpu 2; commits abcdefg"
 
 
+def test_the_table_on_view_is_that_of_the_rows():
+    shown = Path(__file__).resolve().parent.parent / "figures/pod_table.md"
+    assert shown.read_text() == pod_report.page(), "python -m dvdgan_lib.pod_report > figures/pod_table.md"
+
+
 @pytest.mark.parametrize(
     ("message", "wants"),
     [

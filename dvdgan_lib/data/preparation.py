@@ -268,10 +268,11 @@ def prepare(
     Raises:
       DataError: too little space, a folder of something else, or nothing usable; what is done is kept.
     """
-    if re.match(r"\w{2,}:/", os.fspath(folder)):  # pathlib makes gs:/ of gs://
+    if re.match(r"\w{2,}:/", os.fspath(folder)):
+        bucket = re.sub(r":/+", "://", os.fspath(folder), count=1)  # pathlib makes gs:/ of gs://
         raise DataError(
-            f"{folder} is not on a local disk: prepare on one, then copy the folder (`gcloud storage cp -r FOLDER "
-            f"{os.fspath(folder)}`); training reads it there."
+            f"{bucket} is not on a local disk: prepare on one, then copy the folder (`gcloud storage cp -r FOLDER "
+            f"{bucket}`); training reads it there."
         )
     folder = Path(folder).absolute()
     if not splits or not all(raw.videos for raw in splits.values()):

@@ -41,8 +41,8 @@ HOW_TO_GET = {
         f"{_HUB.format(400)} sends ({_KAGGLE})"
     ),
     "I3D-K600": (
-        f"download {_HUB.format(600)} ({_KAGGLE}) and pass its path, or clone "
-        "github.com/deepmind/kinetics-i3d and pass the path of its data/checkpoints/rgb_scratch_kin600/model.ckpt"
+        f"download {_HUB.format(600)} ({_KAGGLE}) to that place, or call `load` with the path of a clone of "
+        "github.com/deepmind/kinetics-i3d's data/checkpoints/rgb_scratch_kin600/model.ckpt"
     ),
 }
 
