@@ -426,6 +426,28 @@ ASSUMPTIONS = (
         "drawn once for each video and epoch",
     ),
     Assumption(
+        "the objective of two discriminators",
+        '"the hinge formulation of the objective" for one D (2.2)',
+        "a hinge for D_S and one for D_T, the losses summed with equal weights",
+        "each has scores of its own, and either alone is then the same objective (`no_ds`, `no_dt`)",
+        "one hinge of the sum of both scores",
+    ),
+    Assumption(
+        "how many samples Table 1 measures",
+        'not said; the real side is "the entire training set" (2.4)',
+        "50,000",
+        "the usual number; at fewer FID is biased upwards",
+        "10,000, or as many as there are training clips",
+    ),
+    Assumption(
+        "what the best FID is chosen by",
+        '"the scores of the model taken at the point in training when the best FID was attained" (Table 1)',
+        "FID by I3D of Kinetics-400 on 2,048 clips, every 5,000 steps; the chosen model is then measured as Table 1 says",
+        "to rank steps of one run it is enough, and I3D-K600 with statistics of all training clips would cost as much as the "
+        "training",
+        "the table's own FID at every point",
+    ),
+    Assumption(
         "which clips D's two updates of a step see",
         '"The dual discriminator D is updated twice for every update of G" (B.3)',
         "consecutive batches of the same streams, so that an epoch passes after half as many steps",

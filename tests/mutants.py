@@ -934,8 +934,8 @@ LEDGER = [
     Mutant(
         "the spread over seeds is the population's",
         "verdicts.py",
-        "np.var(group, ddof=1)",
-        "np.var(group)",
+        "for group in groups) / freedom)",
+        "for group in groups) / sum(map(len, groups)))",
         ("test_claims.py::test_a_difference_beside_the_spread_of_seeds",),
     ),
     Mutant(
@@ -997,9 +997,23 @@ LEDGER = [
     Mutant(
         "a finished run exported again",
         "training.py",
-        "if done == t.steps and path.exists():",
-        "if done > t.steps and path.exists():",
+        "if done == t.steps == exported:",
+        "if done > t.steps == exported:",
         ("test_training.py::test_a_finished_run_is_left_as_it_is",),
+    ),
+    Mutant(
+        "a longer run stopped before its export taken for finished",
+        "training.py",
+        "if done == t.steps == exported:",
+        "if done == t.steps and exported:",
+        ("test_training.py::test_a_longer_run_stopped_before_its_export_is_not_taken_for_finished",),
+    ),
+    Mutant(
+        "classes of clips for prediction on a stand-in",
+        "training.py",
+        "if not model.conditioning_frames:  # prediction has one class for all (B.4)",
+        "if True:",
+        ("test_training_data.py::test_colab_takes_the_stand_in_where_nothing_is_prepared_and_says_so",),
     ),
     Mutant(
         "a second checkpoint by the vote before it",
