@@ -25,8 +25,8 @@ from etils import epath
 from dvdgan_lib import experiments
 from dvdgan_lib.checkpoints import CheckpointError, write_atomically
 from dvdgan_lib.metrics.frechet import SMALL_SAMPLE
+from dvdgan_lib.run_record import SUFFIX
 
-SUFFIX = "_of_few_clips"  # of the names in metrics.jsonl
 # What they are called on axes, with their directions.
 WORDS = {
     "fid": "FID (lower is better)",

@@ -443,8 +443,7 @@ ASSUMPTIONS = (
         "what the best FID is chosen by",
         '"the scores of the model taken at the point in training when the best FID was attained" (Table 1)',
         "FID by I3D of Kinetics-400 on 2,048 clips, every 5,000 steps; the chosen model is then measured as Table 1 says",
-        "to rank steps of one run it is enough, and I3D-K600 with statistics of all training clips would cost as much as the "
-        "training",
+        "it ranks steps of one run; I3D-K600 with statistics of all training clips might cost as much as the training",
         "the table's own FID at every point",
     ),
     Assumption(

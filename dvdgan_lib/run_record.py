@@ -80,6 +80,7 @@ def record_configuration(
         write_atomically(folder / "experiment.json", json.dumps(record, indent=1))
 
 
+SUFFIX = "_of_few_clips"  # in metrics.jsonl, of what a run was measured at on its way (`best_model`)
 TIMES = ("seconds_per_step", "samples_per_second", "hours_left")  # in metrics.jsonl, and different in each run
 
 
@@ -123,6 +124,19 @@ class MetricsLog:
             self.writer = SummaryWriter(str(self.file.parent / "tensorboard"), purge_step=self.start + 1)
         for name, value in metrics.items():
             self.writer.add_scalar(name, value, step)
+
+    def lacks(self, name: str) -> bool:
+        """Whether the line of `start`, where the run goes on, is without that metric; only process 0 knows."""
+        last = json.loads(self.lines[-1]) if self.writes and self.lines else {}
+        return last.get("step") == self.start and name not in last
+
+    def amend(self, metrics: dict[str, float]) -> None:
+        """Adds to that line what it lacks."""
+        if not self.writes:
+            return
+        last = json.loads(self.lines.pop())
+        write_atomically(self.file, "".join(line + "\n" for line in self.lines))
+        self.write(last.pop("step"), last | metrics)
 
     def close(self) -> None:
         """Flushes TensorBoard's file."""

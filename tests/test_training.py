@@ -1,5 +1,6 @@
 """`train` and its command line, with a tiny run: resuming exactly, signals, damage, and what is refused."""
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -227,6 +228,33 @@ def test_the_best_model_is_kept_with_its_checkpoint(run, tmp_path, tiny):
     assert "6 clips a side: few" in best.card["fid_of"]
     assert json.loads((folder / "best" / "best.json").read_text())["step"] == 2
     assert checkpoint_steps(folder / "best") == [2]
+
+
+def test_what_a_signal_left_unmeasured_is_measured_on_going_on(run, tmp_path, tiny, monkeypatch):
+    """A curve with a gap would be compared by other steps than its like; and the last model might never be the best."""
+    values = iter([9.0, 5.0])
+    every = replaced(tiny, evaluate_every=2, evaluate_clips=6)
+    options = {"steps": 4, "measure": lambda *_: {"fid": next(values), "inception_score": 1.5}}
+
+    class FromTheSecondStep(list):
+        steps = 0
+
+        def __bool__(self):
+            self.steps += 1
+            return self.steps >= 2
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "stop_on_signals", lambda: contextlib.nullcontext(FromTheSecondStep([signal.SIGTERM])))
+        with pytest.raises(training.InterruptedTrainingError, match="at step 2 of 4"):
+            run(tmp_path, every, **options)
+    folder = run(tmp_path, every, **options).parent
+    assert {step: line.get("fid_of_few_clips") for step, line in metrics(folder).items()} == {
+        1: None,
+        2: 9.0,
+        3: None,
+        4: 5.0,
+    }
+    assert all("seconds_per_step" in json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines())
 
 
 def test_a_run_ends_in_its_best_model_where_it_is_asked_to(run, tmp_path, tiny):
