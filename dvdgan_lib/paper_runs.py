@@ -27,7 +27,7 @@ class Laptop:
     reached: str = "not run yet"  # what was measured of it (pretrained/RUN), and what is seen
 
 
-# Thirty runs whose curves over training are compared: a tenth of the steps.
+# Runs whose curves over training are compared: a tenth of the steps.
 _COMPARED = Laptop(
     600,
     0.25,
