@@ -416,8 +416,8 @@ for name in ("figure_10", "figure_11", "figure_12", "figure_13", "figure_14"):
 # ## Paper and ours
 #
 # The paper's models have 128 or 96 times the layer constants as channels, see 512 clips a step for 300,000 steps of 600
-# classes of real video. Ours at the laptop preset have a sixteenth of the channels or fewer. The first row learns from
-# 45,760 drawn clips, and shows that the parts work together: shapes, colours and motions of the class that was asked for.
+# classes of real video. Ours at the laptop preset have a sixteenth of the channels or fewer. The first row takes
+# 5,720 steps of 8 drawn clips, and shows that the parts work together: shapes, colours and motions of the class asked for.
 # Run the same notebook with `preset="paper"` on a pod for the paper's own experiment.
 
 # %% [markdown]
