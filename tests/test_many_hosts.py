@@ -198,7 +198,7 @@ def test_a_lost_process_ends_the_other_and_a_restart_goes_on(in_pieces, tmp_path
     assert f"Going on from step {going_on}" in ended[0][2]
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, stopped + 3)), "each step once: one process writes"
-    measured = lines[going_on:]
+    measured = lines[going_on - 1 :]  # the step that it goes on from, too: due now, and unmeasured before
     assert all("fid_of_few_clips" in line for line in measured)
     assert len(list((folder / "tensorboard").iterdir())) == 4, "one writer a start"
     assert load_generator(folder).card["steps"] == stopped + 2
