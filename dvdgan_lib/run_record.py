@@ -93,18 +93,16 @@ class MetricsLog:
     def __init__(self, folder: epath.Path, start: int):
         """Opens both files of a run's folder, which may be in a bucket: there only metrics.jsonl is written."""
         self.file, self.writer = folder / "metrics.jsonl", None
-        self.writes = hosts.is_first()
+        self.writes, self.start, self.lines = hosts.is_first(), start, []
         if not self.writes:
             return
         lines = self.file.read_text().splitlines() if self.file.exists() else []
-        self.lines = []
         for line in lines:
             with contextlib.suppress(ValueError):  # a line cut off by a kill
                 if json.loads(line)["step"] <= start:
                     self.lines.append(line)
         write_atomically(self.file, "".join(line + "\n" for line in self.lines))
         self.local = "://" not in str(folder)
-        self.start = start
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         """One line, and a point of each curve; on the disk when it returns."""
