@@ -24,7 +24,7 @@ from dvdgan_lib import data, hosts
 from dvdgan_lib.checkpoints import Checkpoints, TrainedGenerator, export, write_atomically
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.layers import spectral_normalize
-from dvdgan_lib.run_record import SUFFIX
+from dvdgan_lib.run_record import OF_FEW_CLIPS
 from dvdgan_lib.sampling import draw, generate, standing_statistics
 from dvdgan_lib.updates import State, Updates
 
@@ -168,7 +168,7 @@ class BestModel:
                 write_atomically(
                     self.folder / "best.json", json.dumps({"step": step, "fid": value, "of": text, "note": few})
                 )
-        return {name + SUFFIX: number for name, number in values.items()}
+        return {name + OF_FEW_CLIPS: number for name, number in values.items()}
 
     def copy_to(self, path: epath.Path) -> bool:
         """Copies the best model to `path` and its card beside it (.json); False where nothing was measured."""

@@ -25,7 +25,7 @@ from etils import epath
 from dvdgan_lib import experiments
 from dvdgan_lib.checkpoints import CheckpointError, write_atomically
 from dvdgan_lib.metrics.frechet import SMALL_SAMPLE
-from dvdgan_lib.run_record import SUFFIX
+from dvdgan_lib.run_record import OF_FEW_CLIPS
 
 # What they are called on axes, with their directions.
 WORDS = {
@@ -70,14 +70,14 @@ def read_run(folder: epath.PathLike) -> Curve:
     if not (card.exists() and lines.exists()):
         raise CheckpointError(f"There is no finished run in {folder}: train it first.")
     points = [json.loads(line) for line in lines.read_text().splitlines()]
-    measured = [point for point in points if f"fid{SUFFIX}" in point]
+    measured = [point for point in points if f"fid{OF_FEW_CLIPS}" in point]
     if not measured:
         raise CheckpointError(f"The run in {folder} measured nothing as it trained: train it with --evaluate-every.")
-    names = [name.removesuffix(SUFFIX) for name in measured[0] if name.endswith(SUFFIX)]
+    names = [name.removesuffix(OF_FEW_CLIPS) for name in measured[0] if name.endswith(OF_FEW_CLIPS)]
     return Curve(
         json.loads(card.read_text()),
         tuple(point["step"] for point in measured),
-        {name: tuple(point[name + SUFFIX] for point in measured) for name in names},
+        {name: tuple(point[name + OF_FEW_CLIPS] for point in measured) for name in names},
         float(np.median([point["seconds_per_step"] for point in points])),
     )
 

@@ -80,7 +80,7 @@ def record_configuration(
         write_atomically(folder / "experiment.json", json.dumps(record, indent=1))
 
 
-SUFFIX = "_of_few_clips"  # in metrics.jsonl, of what a run was measured at on its way (`best_model`)
+OF_FEW_CLIPS = "_of_few_clips"  # in metrics.jsonl, of what a run was measured at on its way (`best_model`)
 TIMES = ("seconds_per_step", "samples_per_second", "hours_left")  # in metrics.jsonl, and different in each run
 
 

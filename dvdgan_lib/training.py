@@ -32,7 +32,7 @@ from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, export
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.health import TrainingDivergedError
 from dvdgan_lib.interruption import InterruptedTrainingError, stop_on_signals
-from dvdgan_lib.run_record import SUFFIX, TIMES, MetricsLog, check_configuration, exported_steps, record_configuration
+from dvdgan_lib.run_record import OF_FEW_CLIPS, TIMES, MetricsLog, check_configuration, exported_steps, record_configuration
 from dvdgan_lib.updates import Updates
 
 log = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ def train(
     ):
         # A signal leaves no time for a measurement that is due at its step.
         due = start and t.evaluate_every and start % t.evaluate_every == 0
-        if due and hosts.from_first("unmeasured", logged.lacks(f"fid{SUFFIX}")):
+        if due and hosts.from_first("unmeasured", logged.lacks(f"fid{OF_FEW_CLIPS}")):
             logged.amend(best.measure(start, averaged_generator(updates, state, card, given), state, batches))
         for step in range(start + 1, t.steps + 1):
             for update in range(t.d_updates):
