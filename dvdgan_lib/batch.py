@@ -39,16 +39,13 @@ class Artefact:
     shown: tuple[str, ...] = ()
 
 
-# Three seeds have Figure 6's runs, by the paper, and those of one discriminator only, these at the laptop preset alone
-# (`curve_path`). Other variants have one, and are drawn beside all seeds of the reference.
 _FIGURE_6 = tuple(dict.fromkeys(name for names in experiments.FIGURE_6.values() for name in names))
-_THREE_SEEDS = (*_FIGURE_6, *experiments.DISCRIMINATORS)
 
 
 def _seeds(*names: str) -> tuple[str, ...]:
-    """All runs of the experiments, the first seed of each first."""
+    """All runs of experiments that are compared, three seeds each, the first seeds first (see `curve_path`)."""
     first = tuple(dict.fromkeys(names))
-    return (*first, *(f"{n}-seed{seed}" for seed in range(1, experiments.SEEDS) for n in first if n in _THREE_SEEDS))
+    return (*first, *(f"{name}-seed{seed}" for seed in range(1, experiments.SEEDS) for name in first))
 
 
 # A run is an experiment's name, with "-seed1" behind it where the seed is not 0 (experiments.seeded_name).

@@ -217,18 +217,15 @@ def test_a_shipped_curve_is_drawn_and_none_is_trained_unasked(tmp_path, monkeypa
     assert batch.curve_path("phi_crop", "laptop", "runs", from_scratch=True) == trained
     assert batch.curve_path("phi_crop", "paper", "runs", from_scratch=False) == trained.replace("laptop", "paper")
     assert set(batch.curve_paths("figure_06", "smoke", "runs", False)) == set(batch.SMOKE_CURVES)
-    # Seven configurations of Figure 6, each with three seeds, the reference of the others among them; the others once.
+    # Figure 6 has seven configurations, each with three seeds. At sizes that take a pod for days the others have one.
     paths = {name: batch.curve_paths(name, "paper", "runs", False) for name in batch.ARTEFACTS}
     assert len(paths["figure_06"]) == 21
     assert len(paths["discriminators"]) == 5
     assert len(paths["appendix_d"]) == 11
     assert len(paths["claims"]) == 31
-    # One discriminator only has three seeds, too, but not where the paper's sizes take a pod for days.
+    # At the laptop's all have three: of one discriminator only 3 configurations, of appendix D 9, the reference among both.
     scratch = {name: batch.curve_paths(name, "laptop", "runs", True) for name in batch.ARTEFACTS}
-    assert {run for run in scratch["claims"] if run not in paths["claims"]} == {
-        f"{name}-seed{seed}" for name in ("no_ds", "no_dt") for seed in (1, 2)
-    }
-    assert len(scratch["discriminators"]) == 9
+    assert [len(scratch[name]) for name in ("figure_06", "discriminators", "appendix_d", "claims")] == [21, 9, 27, 51]
 
 
 def test_evaluations_are_measured_anew_or_read_from_shipped_records(tmp_path, monkeypatch):
