@@ -12,6 +12,7 @@ import numpy as np
 from dvdgan_lib import curves, experiments
 from dvdgan_lib.curves import Curve
 from dvdgan_lib.verdicts import (
+    ALIKE,
     CONTRADICTED,
     DIRECTION,
     NOT_SEEN,
@@ -77,9 +78,6 @@ def motion_from_temporal(evidence: Evidence) -> Finding | None:
     there = [m for m in ("class_accuracy", "motion") if all(m in c.values for name in names for c in evidence.curves[name])]
     measured = "; ".join(_numbers(evidence, measure, *names) for measure in there)
     return Finding(measured, _size(evidence, *names), _compare(evidence, there[0], "no_dt", REFERENCE))
-
-
-ALIKE = 1.25
 
 
 def alike_by_phi(evidence: Evidence) -> Finding | None:

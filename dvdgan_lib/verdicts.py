@@ -15,6 +15,7 @@ from dvdgan_lib.curves import Curve
 REPRODUCED, DIRECTION, NOT_SEEN = "reproduced", "direction only", "not seen"
 CONTRADICTED, NOT_TESTABLE, NOT_MEASURED = "contradicted", "not testable here", "not measured yet"
 VERDICTS = (REPRODUCED, DIRECTION, NOT_SEEN, CONTRADICTED, NOT_TESTABLE, NOT_MEASURED)
+ALIKE = 1.25  # two FIDs that the paper calls alike: at most so many times each other
 
 
 @dataclasses.dataclass(frozen=True)

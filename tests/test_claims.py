@@ -11,6 +11,7 @@ from dvdgan_lib import (
     data,
     exact_judges,
     experiments,
+    layers,
     paper,
     pods,
     trained_judges,
@@ -122,13 +123,33 @@ def test_pixels_are_the_papers():
 
 
 def test_blindness_is_that_of_phi():
-    """D_T that sees every pixel is not blind, one that averages over 4x4 is too; D_S never is."""
+    """D_T that sees every pixel tells frames apart by what lies within cells, one that averages over 4x4 doesn't either."""
     model = dataclasses.replace(experiments.get("phi_pool2", "smoke").model, num_frames=4, k=4, num_classes=2)
     assert exact_judges.blind_within_cells(evidence()).verdict == verdicts.REPRODUCED
     for phi, blind in (("identity", False), ("pool4", True)):
-        temporal, spatial = exact_judges.blindness(dataclasses.replace(model, phi=phi))
-        assert (temporal < 1e-4) == blind
-        assert spatial > 1e-3
+        change = exact_judges.blindness(dataclasses.replace(model, phi=phi))
+        assert (change["within cells"]["temporal"] < 1e-4) == blind
+        assert (change["pixels"]["temporal"] < 1e-4) == blind
+        assert change["pixels"]["spatial"] > 1e-3
+        for order in ("within cells", "between cells"):
+            assert change[order]["spatial"] < 1e-4, "D_S sees single frames, and here all of them"
+
+
+def test_the_objective_is_not_blind_where_d_s_sees_some_frames_only(monkeypatch):
+    """The judge can fail: eight frames of twelve, say, aren't the same eight in another order."""
+    smoke = experiments.get("kinetics600_64x64_12f", "smoke").model
+    few = dataclasses.replace(smoke, resolution=16, num_frames=4, k=1, num_classes=2)
+    change = exact_judges.blindness(few)
+    monkeypatch.setattr(exact_judges, "blindness", lambda: change)
+    assert exact_judges.blind_within_cells(evidence()).verdict == verdicts.CONTRADICTED
+
+
+def test_norms_by_time_step_pass_nothing_on(monkeypatch):
+    found = exact_judges.norms_pass_nothing_on(evidence())
+    assert found.verdict == verdicts.REPRODUCED
+    assert "by 0e+00 at most" in found.measured
+    monkeypatch.setattr(exact_judges, "Norm", lambda kind: layers.Norm("batch_over_time"))
+    assert exact_judges.norms_pass_nothing_on(evidence()).verdict == verdicts.CONTRADICTED
 
 
 def test_separable_attention_needs_what_the_appendix_says():
@@ -391,11 +412,12 @@ def test_prediction_is_judged_beside_copying(ours, copied, verdict):
     result = lambda numbers: {"fvd": {"value": numbers[0]}, "psnr": [numbers[1], 1.0]}  # noqa: E731
     record = {"preset": "laptop", "num_clips": 256, "data": "robot"}
     record["results"] = {"test": {"samples": result(ours), "copy_last_frame": result(copied)}}
-    assert (
-        trained_judges.beats_copying(verdicts.Evidence(None, {("bair_fp_64x64_1to15", "prediction"): record})).verdict
-        == verdict
-    )
-    assert trained_judges.beats_copying(evidence()) is None
+    for run in ("bair_fp_64x64_1to15", "kinetics600_fp_64x64_5to11"):
+        records = {(run, "prediction"): record}
+        assert trained_judges.beats_copying(verdicts.Evidence(None, records), run).verdict == verdict
+        assert trained_judges.beats_copying(evidence(), run) is None
+        claim = next(c for c in claims.CLAIMS if c.runs == (run,) and "copying" in c.words)
+        assert claim.finding(verdicts.Evidence(None, records), "laptop").verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -589,7 +611,8 @@ def test_detail_of_longer_videos_is_judged_beside_that_of_real_clips(short, long
     ("over_time", "by_step", "verdict"),
     [
         ((80.0, 20.0), (21.0, 20.0), verdicts.REPRODUCED),
-        ((80.0, 20.0), (30.0, 20.0), verdicts.DIRECTION),  # by time step, too, standing ones cost
+        ((80.0, 20.0), (24.0, 20.0), verdicts.DIRECTION),  # by time step, too, standing ones cost
+        ((80.0, 20.0), (30.0, 29.0), verdicts.NOT_SEEN),  # by time step it doesn't work "just as well"
         ((24.0, 20.0), (20.0, 20.0), verdicts.DIRECTION),
         ((21.0, 20.0), (20.0, 20.0), verdicts.NOT_SEEN),
         ((20.0, 20.0), (30.0, 20.0), verdicts.CONTRADICTED),
