@@ -56,7 +56,8 @@ class Curve:
     def measured_by(self) -> str:
         """By what, and on how many clips."""
         t = self.card["config"]["training"]
-        return f"{t['evaluate_by']}, {t['evaluate_clips']} clips a side"
+        by = "I3D-K400" if t["evaluate_by"] == "I3D" else t["evaluate_by"]  # `best_model.measure_of` takes that one
+        return f"{by}, {t['evaluate_clips']} clips a side"
 
 
 def read_run(folder: epath.PathLike) -> Curve:

@@ -211,9 +211,10 @@ ASSUMPTIONS = (
         "without antialiasing, as TensorFlow 1 did",
     ),
     Assumption(
-        "layout of Figures 4, 5, 10 and 11",
+        "layout of Figures 1, 4, 5 and 9 to 14",
         "captions only in the text",
-        "Figure 4: 4 rows of 15; Figure 5: 6 rows of 8; Figures 10 and 11: 8 rows of 8, white gaps",
+        "Figure 1: six frames of the sample with most motion of 64, at each resolution; Figure 4: 4 rows of 15; Figure 5: 6 "
+        "rows of 8; Figure 9: ten columns; Figures 10 to 14: 8 rows of 8, white gaps",
         "the captions' numbers; the rest fits a page",
         "any other",
     ),
@@ -234,8 +235,8 @@ ASSUMPTIONS = (
     Assumption(
         "grid of the truncation curve",
         '"varying the standard deviation of the latent vectors between 0 and 1" (4.1.1)',
-        "0.1 to 1 in steps of 0.1 (shipped for the laptop preset: five of them); the same latents and classes at each, only "
-        "scaled; standing statistics of each sigma",
+        "0.1 to 1 in steps of 0.1 (shipped for the laptop preset: 0.1, 0.25, 0.5, 0.75, 1); the same latents and classes at "
+        "each, only scaled; standing statistics of each sigma",
         "ten points show the curve's shape",
         "a finer grid, as its best IS is at most higher",
     ),
@@ -385,7 +386,7 @@ ASSUMPTIONS = (
     Assumption(
         "clips for measurements",
         "random crops and sequences are said for training (B.1)",
-        "the middle window and the middle crop of each test video",
+        "the middle window and the middle crop of each video, of training (Table 1, Table 4's first column) or of test",
         "the same clips each time",
         "random ones, drawn once",
     ),
@@ -452,5 +453,49 @@ ASSUMPTIONS = (
         "consecutive batches of the same streams, so that an epoch passes after half as many steps",
         "as in BigGAN; other data each time",
         "the same batch twice",
+    ),
+    Assumption(
+        "what compared runs are measured by",
+        "Inception Score and FID by I3D of Kinetics-600, statistics of the entire training set (2.4)",
+        "on their way, for Figure 6, section 3.1 and appendix D: I3D of Kinetics-400, 2,048 clips a side, every 5,000 steps",
+        "curves of two dozen runs, compared with each other only; their numbers never stand in a column of the paper's",
+        "the paper's network and all training clips at every point",
+    ),
+    Assumption(
+        "length of the runs without a discriminator, of few clips and of appendix D",
+        "100,000 steps for Figure 6 (4.3); not said elsewhere (3.1, C.1, D)",
+        "100,000 steps",
+        "they are compared with a run of Figure 6, `phi_pool2`",
+        "300,000, as the models of Table 1",
+    ),
+    Assumption(
+        "which step's model Tables 2, 3, 4 and Figure 9 show",
+        'the best by FID in Table 1; "our best UCF-101 model" (C.1); not said otherwise',
+        "the last step's (at the laptop preset Table 4's synthesis has the best of its steps by FID, and says so)",
+        "lengths are said (300,000 and 1,000,000 steps), and no rule to choose by",
+        "the best by FID or FVD",
+    ),
+    Assumption(
+        "the number behind +- in Tables 2, 3 and 4",
+        "IS 32.97 +- 1.7, FVD 69.15 +- 1.16; what varies is not said",
+        "Table 2: the standard deviation over four draws of samples, as TGAN's protocol has it; Tables 3 and 4: one draw, "
+        "no deviation",
+        '"the Chainer implementation" (footnote 5) is TGAN\'s',
+        "several draws of samples, or several trainings",
+    ),
+    Assumption(
+        "Kinetics-600's test set",
+        '"Test Set FVD" (Table 4)',
+        "the test list where one is given, else the validation list's clips; the caption names the split's clips",
+        "test clips are the ones that seldom survive with their labels",
+        "no number without test clips",
+    ),
+    Assumption(
+        "BigGAN's self-attention",
+        '"The rest of the architecture follows BigGAN" (B.2), whose G and D have an attention layer; the abandoned first '
+        "version's was separable (A)",
+        "none, in G, D_S and D_T; `ModelConfig.attention` adds one",
+        "Figures 3, 7 and 8 show none",
+        "one in D_S, as in BigGAN's D",
     ),
 )

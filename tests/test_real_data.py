@@ -422,7 +422,7 @@ def curves_of(record):
             assert "--preset paper" in curve["command"]
     assert "Preset paper: 9 frames of 8x8" in record["caption"]
     assert "trained on Kinetics-600 train" in record["caption"]
-    assert "by I3D, 2 clips a side" in record["caption"]
+    assert "by I3D-K400, 2 clips a side" in record["caption"]
     return {name: len(group) for name, group in record["curves"].items()}
 
 
