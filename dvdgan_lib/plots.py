@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import imageio_ffmpeg
@@ -170,17 +172,21 @@ def save_artefact(
     text: str | None = None,
     fps: int = 8,
 ) -> None:
-    """Writes NAME.png, .pdf, where given .mp4 (video uint8 [T, H, W, 3]) and .md, and last the provenance NAME.json."""
-    folder = epath.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    name = record["artefact"]
-    # Fixed dates: the same picture gives the same file.
-    figure.savefig(
-        folder / f"{name}.png", dpi=150, bbox_inches="tight", metadata={"Software": f"matplotlib {matplotlib.__version__}"}
-    )
-    figure.savefig(folder / f"{name}.pdf", bbox_inches="tight", metadata={"CreationDate": None})
-    if video is not None:
-        mediapy.write_video(folder / f"{name}.mp4", video, fps=fps, codec="h264", crf=18)
+    """Writes NAME.png, .pdf, where given .mp4 (video uint8 [T, H, W, 3]) and .md, and last the provenance NAME.json.
+
+    `folder` may be in a bucket.
+    """
+    folder, name = epath.Path(folder), record["artefact"]
+    with tempfile.TemporaryDirectory() as directory:  # Matplotlib and FFmpeg write to disks only
+        drawn = Path(directory)
+        # Fixed dates: the same picture gives the same file.
+        software = {"Software": f"matplotlib {matplotlib.__version__}"}
+        figure.savefig(drawn / f"{name}.png", dpi=150, bbox_inches="tight", metadata=software)
+        figure.savefig(drawn / f"{name}.pdf", bbox_inches="tight", metadata={"CreationDate": None})
+        if video is not None:
+            mediapy.write_video(drawn / f"{name}.mp4", video, fps=fps, codec="h264", crf=18)
+        for file in sorted(drawn.iterdir()):
+            write_atomically(folder / file.name, file.read_bytes())
     if text is not None:
         write_atomically(folder / f"{name}.md", text)
     write_atomically(folder / f"{name}.json", json.dumps(record, indent=1))

@@ -17,7 +17,8 @@ from dvdgan_lib.run_record import TIMES
 # Another process, since clients read the environment once.
 RUNS = """
 import copy, logging, pickle, sys
-from dvdgan_lib import devices, training, updates
+import numpy as np
+from dvdgan_lib import devices, plots, training, updates
 
 logging.basicConfig(format="%(message)s")
 training.log.setLevel(logging.INFO)
@@ -35,6 +36,8 @@ training.Updates = compiled
 print(training.train(experiment, "gs://bucket/runs", steps=2, progress=False))
 print(training.train(experiment, "gs://bucket/runs", steps=3, progress=False))
 print(training.train(experiment, sys.argv[1], steps=3, progress=False))
+figure = plots.picture(np.zeros((8, 8, 3), np.uint8), "Figure 0", "a caption")
+plots.save_artefact("gs://bucket/figures", figure, {"artefact": "figure_00"}, video=np.zeros((2, 16, 16, 3), np.uint8))
 """
 
 
