@@ -66,6 +66,7 @@ def draw(results):
         for panel in (above, below):
             panel.set_xticks(value, map(str, value))
             panel.minorticks_off()
+    panels[0, 0].set_ylabel("seconds a step")
     panels[1, 0].set_ylabel("time per FLOP, of the smallest's")
     panels[1, 0].legend(fontsize=8)
     return figure

@@ -60,9 +60,11 @@ def described(generator: TrainedGenerator) -> str:
     e, m = generator.experiment, generator.experiment.model
     c = m.conditioning_frames
     given = f", of which the first {f'{c} are' if c > 1 else 'is'} given" if c else ""
+    reached, steps = generator.card["steps"], e.training.steps
+    trained = f"{reached:,} steps" if reached == steps else f"step {reached:,}, the best by FID of {steps:,}"
     return (
         f"Ours, {e.name} at preset {e.preset}: {m.clip_frames} frames of {m.resolution}x{m.resolution}{given}, "
-        f"{generator.card['steps']:,} steps; trained on {generator.card['data']}."
+        f"{trained}; trained on {generator.card['data']}."
     )
 
 

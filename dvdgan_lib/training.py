@@ -63,6 +63,18 @@ def with_data_at_hand(experiment: Experiment) -> Experiment:
     return dataclasses.replace(experiment, model=model, data=dataclasses.replace(d, name=stand_in, stride=1))
 
 
+def with_folder(experiment: Experiment, data_dir: str) -> Experiment:
+    """The experiment on a prepared data set, or on a folder of one's own videos, one subfolder a class.
+
+    There is no classifier of such videos: I3D measures the run on its way.
+    """
+    return dataclasses.replace(
+        experiment,
+        data=dataclasses.replace(experiment.data, folder=data_dir),
+        training=dataclasses.replace(experiment.training, evaluate_by="I3D"),
+    )
+
+
 def load_source(experiment: Experiment, split: str = "train") -> data.VideoSource:
     """The experiment's data set; for prediction, which doesn't condition on classes (B.4), all that synthesis has.
 
@@ -226,7 +238,7 @@ def train(
             logged.amend(best.measure(start, averaged_generator(updates, state, card, given), state, batches))
         for step in range(start + 1, t.steps + 1):
             for update in range(t.d_updates):
-                batch = next(batches)  # each update of D on other data (B.3)
+                batch = next(batches)  # two updates a step (B.3), on other data each: an assumption
                 # A process makes the rows that its devices hold (`devices.mesh`).
                 batch = [jax.make_array_from_process_local_data(updates.split, batch[name]) for name in ("video", "label")]
                 state, d_metrics = updates.update_d(state, *batch, np.int32(update))
@@ -350,11 +362,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        named = {"data.folder": options.data_dir, "training.evaluate_every": options.evaluate_every}
-        changes = [f"{name}={value}" for name, value in named.items() if value is not None] + options.set
-        if options.data_dir:  # there is no classifier of one's own videos; first, so that --set has the last word
-            changes = ["training.evaluate_by=I3D", *changes]
-        experiment = settings.changed(experiments.get(options.experiment, options.preset), changes)
+        experiment = experiments.get(options.experiment, options.preset)
+        if options.data_dir is not None:
+            experiment = with_folder(experiment, options.data_dir)
+        every = [] if options.evaluate_every is None else [f"training.evaluate_every={options.evaluate_every}"]
+        experiment = settings.changed(experiment, [*every, *options.set])
         if options.slice:
             from dvdgan_lib import pod_report  # here, because few need it: a quarter of a second before the first step
 

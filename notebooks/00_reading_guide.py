@@ -78,7 +78,8 @@ print(trained_models.described(generator))
 # * 2.4: FID, FVD and Inception Score, and what none of them sees: [04_metrics](04_metrics.ipynb); a classifier for the
 #   stand-ins: [04_classifier](04_classifier.ipynb).
 #
-# To discuss: FVD and FID take a network that was trained on the very data set that is generated. What can it not see?
+# To discuss: the paper's FID and IS take a network that was trained on the very data set that is generated. What can it not
+# see?
 #
 # ## 3 Dual Video Discriminator GAN
 #

@@ -39,7 +39,7 @@ sys.path.insert(0, os.getcwd())
 # %% tags=["parameters"]
 preset = "laptop"  # smoke, laptop, colab, paper: the size of what is computed; figures show the paper's, whatever it is
 seed = 0
-workdir = "runs"  # not used: nothing is trained or kept
+workdir = "runs"  # figures go below it
 artefacts = "figure_03,figure_07,figure_08"
 figures_dir = ""  # empty: WORKDIR/PRESET/by_hand, apart from what the batch makes
 

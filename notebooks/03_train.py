@@ -43,6 +43,7 @@ experiment = "kinetics600_64x64_12f"
 seed = 0
 steps = 0  # updates of G in all; 0 takes the experiment's own number
 workdir = "runs"
+data_dir = ""  # a prepared data set, or a folder of your own videos, one subfolder a class, instead of the experiment's
 show_only = False  # True shows a run that is under way, or finished, without training
 allow_cpu = False  # True trains colab and paper without an accelerator
 
@@ -56,17 +57,21 @@ from matplotlib import pyplot as plt
 from dvdgan_lib import curves, experiments, forecast, plots, sampling, training
 
 run = experiments.get(experiment, preset)
+if data_dir:
+    run = training.with_folder(run, data_dir)
 folder = training.run_folder(run, workdir, seed)
-print(run.describe())
+print(training.with_data_at_hand(run).describe())
 print("\nAll experiments:", ", ".join(experiments.NAMES))
 
 # %% [markdown]
 # ## Before it starts: what it takes, and what to look for
 #
 # A checkpoint holds G, its average and its optimizer's two moments, and D with its moments, in float32. Two are kept and a
-# third is being written. On Colab let `workdir` be a folder of a mounted Drive: the session ends after some hours or when it
-# likes, and the same cell on a new machine goes on from the last checkpoint, to the same weights as if nothing had been.
-# (What is deleted is emptied first, so that Drive's bin doesn't fill up.)
+# third is being written. On Colab let `workdir` be a folder of a mounted Drive (`from google.colab import drive`,
+# `drive.mount("/content/drive")`, then `workdir = "/content/drive/MyDrive/dvdgan"`): the session ends after some hours or
+# when it likes, and the same cell on a new machine goes on from the last checkpoint, to the same weights as if nothing had
+# been. (What is deleted is emptied first, so that Drive's bin doesn't fill up.) Data that `01_data_prep` left there is read
+# with `data_dir`.
 
 # %%
 from dvdgan_lib.model_summary import summarize

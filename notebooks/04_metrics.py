@@ -163,7 +163,12 @@ kept = Path("pretrained") / experiment / "evaluation.json"
 anchored = result
 if not names and preset == "laptop" and kept.exists():
     anchored = evaluation.load_evaluation(kept)
-    print(f"Baselines and curves: from {kept}, {anchored['num_clips']} clips a side, commit {anchored['commit'][:8]}.")
+    said = f"{anchored['num_clips']} clips a side, commit {anchored['commit'][:8]}"
+    if anchored["model"]["sha256"] == result["model"]["sha256"]:
+        print(f"All bars and curves: from {kept}, {said}.")
+    else:
+        print(f"Baselines: from {kept}, {said}; samples: of {generator.path}, {result['num_clips']} clips a side.")
+        anchored = anchored | {key: anchored.get(key, {}) | result.get(key, {}) for key in ("samples", "by_number")}
 shown = [name for name in ("samples", *anchors.BASELINES) if name in anchored]
 shown.sort(key=lambda name: anchored[name]["fvd"]["value"])
 words = {"samples": "samples of the model"} | {name: baseline.words for name, baseline in anchors.BASELINES.items()}

@@ -14,8 +14,8 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/dvdgan-replication/blob/main/notebooks/06_synthesis.ipynb)
 #
 # Section 4.1.1, appendix E.1. Draws the artefacts named in `artefacts` from trained models. From the models in `pretrained/`
-# each figure takes half a minute on a CPU; Table 1 measures its first model, eight minutes, if `04_metrics` has not. Figures
-# whose models this preset doesn't have are left out, and named.
+# each figure takes half a minute on a CPU; Table 1 reads the records beside them, and measures a first model that has none
+# (eight minutes; the batch always does). Figures whose models this preset doesn't have are left out, and named.
 
 # %%
 # Set-up: on Colab this fetches the repository and what the runtime lacks; elsewhere it only goes to the root folder.
@@ -215,6 +215,7 @@ if "table_1" in wanted:
     measured_at = "; ".join(f"{name} at commit {result['commit'][:7]}" for name, (_, result) in found.items())
     points = sorted({curve["num_clips"] for curve in truncated.values()})
     missing = [name for name in paper.TABLE_1 if name not in found]
+    whole = [name for name in found if name not in truncated]
     caption = (
         "Table 1. Paper: I3D of Kinetics-600, statistics of all training clips. Ours, without truncation: I3D of "
         f"Kinetics-400, {measured['num_clips']} real and {measured['num_clips']} generated clips; data: {stand_in}. "
@@ -235,6 +236,7 @@ if "table_1" in wanted:
             else ""
         )
         + (f" Not measured at preset {preset}: {', '.join(missing)}." if missing else "")
+        + (f" Not measured along truncation: {', '.join(whole)}." if whole else "")
         + (f" * from the record of {anchors['num_clips']} clips beside the model." if anchors is not measured else "")
         + (f" ** from the record of {' and '.join(map(str, points))} clips a point (07_truncation)." if truncated else "")
     )
@@ -401,8 +403,8 @@ for name in ("figure_10", "figure_11", "figure_12", "figure_13", "figure_14"):
         detail = selection.detail(videos)
         row, column = divmod(int(np.argmin(detail)), 8)
         caption += (
-            f" Least detail has the sample in row {row}, column {column}: {detail.min():.1f} from pixel to pixel, median "
-            f"{np.median(detail):.1f}."
+            f" Least detail, over all its frames, has the sample in row {row}, column {column} (counted from 0): "
+            f"{detail.min():.1f} from pixel to pixel, median {np.median(detail):.1f}."
         )
     title = f"Figure {name[-2:]}: a random batch, {m.num_frames} frames of {m.resolution}x{m.resolution}"
     figure = plots.picture(plots.grid(plots.enlarge(videos[:, 0], scale), columns=8), title, caption, width=8)

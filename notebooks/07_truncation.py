@@ -37,7 +37,7 @@ sys.path.insert(0, os.getcwd())
 
 # %% tags=["parameters"]
 preset = "laptop"  # smoke, laptop, colab, paper
-experiment = "kinetics600_64x64_12f"
+experiment = "kinetics600_64x64_12f"  # or any other without given frames
 seed = 0
 workdir = "runs"
 artefacts = "truncation"
@@ -135,16 +135,19 @@ if "truncation" in wanted:
     axes.set_yticks((np.arange(len(shown)) + 0.5) * image.shape[0] / len(shown), [f"sigma {s:g}" for s in shown])
     axes.tick_params(length=0)
     axes.set_frame_on(False)
-    row = paper.TABLE_1[experiment]
+    papers = ""
+    if row := paper.TABLE_1.get(experiment):
+        papers = (
+            f" Paper, I3D-K600 on Kinetics-600: FID / IS {row.fid} / {row.inception_score} at sigma 1, "
+            f"{row.fid_truncated} / {row.inception_score_truncated} at the best IS."
+        )
     small = " Fewer than 512 clips: biased upwards, only a smoke test." if record["num_clips"] < 512 else ""
     against_what = f"all {record['num_real']:,}" if of_paper else "as many"
     by = f"{network}{'' if of_paper else ' (stand-in for I3D-K600)'}"
     caption = (
         f"Above: {record['num_clips']} samples a point, FID by {by} against {against_what} training clips, {score_name}."
         f"{small} {evaluation.source_of(record, measured_now)} "
-        f"Below: the same latents and classes at each sigma, frame {middle}. Paper, I3D-K600 on "
-        f"Kinetics-600: FID / IS {row.fid} / {row.inception_score} at sigma 1, {row.fid_truncated} / "
-        f"{row.inception_score_truncated} at the best IS. {trained_models.described(generator)}"
+        f"Below: the same latents and classes at each sigma, frame {middle}.{papers} {trained_models.described(generator)}"
     )
     figure.suptitle("Truncation: FID and Inception Score")
     figure.supxlabel(caption, fontsize=8, color="0.3", wrap=True)

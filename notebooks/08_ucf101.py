@@ -116,7 +116,8 @@ if "table_2" in wanted:
             scored["inception_score"] = score
             evaluation.save_evaluation(scored, folders[0] / "inception_score.json")  # the ledger reads it
         score = scored["inception_score"]
-        measured["ours: DVD-GAN"] = {"score": score["value"], "text": score["text"], "clips": scored["num_clips"]}
+        told = {"deviation": score["deviation"], "text": score["text"], "clips": scored["num_clips"]}
+        measured["ours: DVD-GAN"] = {"score": score["value"]} | told
     for result in measured.values():
         print(result["text"])
     rows = [
@@ -124,7 +125,7 @@ if "table_2" in wanted:
     ]
     size = f"{experiment.data.name}, {m.num_frames} x {m.resolution}x{m.resolution}"
     for name, result in measured.items():
-        score = f"{result['score']:.2f}"
+        score = f"{result['score']:.2f}" + (f" +- {result['deviation']:.2f}" if "deviation" in result else "")
         scores = ["", score, f"{100 * result['right']:.0f} %"] if classifier else [score, "", ""]
         rows.append([name, size, *scores, f"{result['clips']:,}"])
     top = f"IS (stand-in classifier,\n{m.num_classes} classes, maximum {m.num_classes})"
@@ -226,6 +227,11 @@ if "memorization" in wanted:
         f"Memorisation against the number of training clips. {m.num_frames} frames of {m.resolution}x{m.resolution}, preset "
         f"{preset}; {steps} steps; {generators[-1].card['data']}. {count} samples each, one model each, no spread."
     )
+    t, of_all = generators[-1].experiment.training, len(training.load_source(generators[-1].experiment))
+    drawn = t.d_updates * t.batch_size * generators[-1].card["steps"]
+    if of_all > 512:
+        caption += f" Of its {of_all:,} clips the last is compared with the first 512; it drew {drawn:,} in training"
+        caption += ": most of those it never saw, its ratio is near 1 whatever it memorised." if 2 * drawn < of_all else "."
     figure.suptitle("Appendix C.1: what is memorised")
     figure.supxlabel(caption, fontsize=8, color="0.3", wrap=True)
     plt.show()

@@ -301,8 +301,9 @@ if "table_4" in wanted:
 #
 # The paper's ranking of published models can't be run again here; what can is whether DVD-GAN-FP beats the simplest
 # prediction there is, the last frame repeated. FVD, which sees motion, should say yes at once. At the laptop preset it does
-# for Table 3's model, not for Table 4's: there the last frame repeated has the lower FVD, after one given frame and after
-# five. PSNR, which a blurred mean of all futures would win, is beside it because it shows how the error grows with time.
+# for Table 3's model, not for Table 4's: there the last frame repeated has the lower FVD, of all 16 frames and of the eleven
+# predicted ones. PSNR, which a blurred mean of all futures would win, is beside it because it shows how the error grows
+# with time.
 #
 # ## Things to try
 #

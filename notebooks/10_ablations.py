@@ -37,7 +37,7 @@ sys.path.insert(0, os.getcwd())
 
 # %% tags=["parameters"]
 preset = "laptop"  # smoke, laptop, colab, paper
-seed = 0  # the first; each configuration is trained with up to three
+seed = 0  # not used: all seeds that there are are drawn
 workdir = "runs"
 artefacts = "figure_06,discriminators"
 figures_dir = ""  # empty: WORKDIR/PRESET/by_hand, apart from what the batch makes
