@@ -21,8 +21,8 @@ from etils import epath
 from jax.sharding import NamedSharding
 
 from dvdgan_lib import data, hosts
-from dvdgan_lib.checkpoints import Checkpoints, TrainedGenerator, export, write_atomically
-from dvdgan_lib.experiments import Experiment
+from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, TrainedGenerator, export, write_atomically
+from dvdgan_lib.experiments import Experiment, UnknownExperimentError
 from dvdgan_lib.layers import spectral_normalize
 from dvdgan_lib.run_record import OF_FEW_CLIPS
 from dvdgan_lib.sampling import draw, generate, standing_statistics
@@ -81,13 +81,25 @@ def measure_of(experiment: Experiment, workdir: epath.PathLike) -> Measure:
     """What a run is measured by on its schedule (`training.evaluate_by`).
 
     Raises:
-      CheckpointError: by the stand-in's classifier where there is none.
+      CheckpointError: by the stand-in's classifier where there is none; by I3D where its weights are missing or altered.
+      UnknownExperimentError: by I3D of clips that are too short for it.
     """
     from dvdgan_lib import metrics  # here, because it brings SciPy and more: seconds before the first step
+    from dvdgan_lib.metrics import i3d
 
     classifier = None
     if experiment.training.evaluate_by == "stand-in classifier":
         classifier = metrics.require_classifier(experiment, workdir)
+    else:
+        if (frames := experiment.model.clip_frames) < i3d.MIN_FRAMES:
+            raise UnknownExperimentError(
+                f"I3D takes clips of at least {i3d.MIN_FRAMES} frames, and these have {frames}: don't measure on the way "
+                "(evaluate_every = 0), or train longer clips."
+            )
+        try:
+            i3d.load_params(metrics.NETWORK)
+        except metrics.WeightsError as error:
+            raise CheckpointError(f"{experiment.name} is to be measured on its way. {error}") from error
     seen_real: list[metrics.I3DFeatures] = []  # computed once: half of the work
 
     def by_i3d(real: np.ndarray, fake: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
@@ -122,6 +134,7 @@ class BestModel:
         self.folder, self.source, self.clips, self.seed = folder / "best", source, clips, seed
         self._measure = measure
         self._real: np.ndarray | None = None
+        self._real_motion = 0.0
         self._checkpoints: Checkpoints | None = None
         record = self.folder / "best.json"
         self.best = json.loads(record.read_text())["fid"] if record.exists() else float("inf")
@@ -151,7 +164,8 @@ class BestModel:
 
             found = self._measure(self._real, fake, labels)
             values, text = {name: float(result) for name, result in found.items()}, str(found["fid"])
-            values["motion"] = float(motion(fake).mean() / motion(self._real).mean())
+            self._real_motion = self._real_motion or float(motion(self._real).mean())
+            values["motion"] = float(motion(fake).mean()) / self._real_motion
         values, text = hosts.from_first("fid", [values, text])
         value = values["fid"]
         if value < self.best:

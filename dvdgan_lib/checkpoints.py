@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
 import json
 import logging
-import os
 import platform
 import subprocess
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,7 @@ class Checkpoints:
         )
         self._keep = keep
         self._saving: Any = None
+        self._failed = False  # a checkpoint could not be written
         self._goes_later: list[int] = []  # once what is being saved is on the disk
         self._saving_step = self._readable = -1  # being saved; known to be readable
 
@@ -119,6 +121,9 @@ class Checkpoints:
           data: the loader's iterator.
           wait: until it is on the disk. Otherwise it is written while training goes on; an error in that is raised by the
             next call of `save`, `wait` or `close`. A process killed meanwhile has the checkpoint before.
+
+        Raises:
+          CheckpointError: it can't be written, as to a full disk; one sentence.
         """
         self.wait()
         sums = _total(hosts.gather("sums", _parts_of_checksums(state)))
@@ -136,7 +141,8 @@ class Checkpoints:
         self._policy.goes, self._goes_later = (goes, []) if now else ([], goes)
         self._empty(self.folder / str(other) for other in self._policy.goes)
         self._saving_step = step
-        self._saving = self._checkpointer.save_checkpointables_async(step, content, force=True, overwrite=overwrite)
+        with self._told():
+            self._saving = self._checkpointer.save_checkpointables_async(step, content, force=True, overwrite=overwrite)
         if wait:
             self.wait()
 
@@ -144,9 +150,25 @@ class Checkpoints:
         """Until what is being saved is on the disk."""
         saving, self._saving = self._saving, None
         if saving is not None:
-            saving.result()
+            with self._told():
+                saving.result()
             self._readable = self._saving_step
             self._delete_what_goes_later()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Makes one sentence of what Orbax and TensorStore raise, of many kinds, where a checkpoint can't be written."""
+        try:
+            yield
+        except Exception as error:
+            self._failed = True
+            if jax.process_count() > 1:  # more often another host was lost, which `hosts` says
+                raise
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise CheckpointError(
+                f"The checkpoint of step {self._saving_step} can't be written to {self.folder} ({reason}): make room or "
+                "mend that, and repeat the command; it goes on from the checkpoint before."
+            ) from error
 
     def _delete_what_goes_later(self) -> None:
         goes, self._goes_later = self._goes_later, []
@@ -230,7 +252,9 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for what is under way."""
         self.wait()
-        self._checkpointer.close()
+        # What has been told once Orbax raises again.
+        with contextlib.suppress(Exception) if self._failed else contextlib.nullcontext():
+            self._checkpointer.close()
 
     def versions(self, step: int) -> dict[str, str]:
         """The versions that a checkpoint was written by; empty for the first ones, which don't say."""
@@ -263,9 +287,14 @@ def write_atomically(path: epath.PathLike, content: bytes | str) -> None:
     """Writes beside the file, then renames: a reader, or a killed process, never sees half a file."""
     path = epath.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f".{path.name}.{os.getpid()}.partial"
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    partial.replace(path)
+    # Not named by the process: in two containers on one disk these have the same numbers.
+    partial = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"
+    try:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.replace(path)
+    except BaseException:  # as on a full disk, where what is left behind would be in the way of the next
+        partial.unlink(missing_ok=True)
+        raise
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ Small trials of a run's settings, `dvdgan_lib.training --set`, are kept in pretr
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import shlex
@@ -57,7 +58,8 @@ class Curve:
         """By what, and on how many clips."""
         t = self.card["config"]["training"]
         by = "I3D-K400" if t["evaluate_by"] == "I3D" else t["evaluate_by"]  # `best_model.measure_of` takes that one
-        return f"{by}, {t['evaluate_clips']} clips a side"
+        few = f" (fewer than {SMALL_SAMPLE}: biased)" if t["evaluate_clips"] < SMALL_SAMPLE else ""
+        return f"{by}, {t['evaluate_clips']} clips a side{few}"
 
 
 def read_run(folder: epath.PathLike) -> Curve:
@@ -70,13 +72,18 @@ def read_run(folder: epath.PathLike) -> Curve:
     card, lines = folder / "model.json", folder / "metrics.jsonl"
     if not (card.exists() and lines.exists()):
         raise CheckpointError(f"There is no finished run in {folder}: train it first.")
-    points = [json.loads(line) for line in lines.read_text().splitlines()]
+    card, points = json.loads(card.read_text()), []
+    for line in lines.read_text().splitlines():
+        with contextlib.suppress(ValueError):  # a line cut off by a kill
+            points.append(json.loads(line))
+    # Of a run that was being trained on, only what the model on the card has.
+    points = [point for point in points if point["step"] <= card["config"]["training"]["steps"]]
     measured = [point for point in points if f"fid{OF_FEW_CLIPS}" in point]
     if not measured:
         raise CheckpointError(f"The run in {folder} measured nothing as it trained: train it with --evaluate-every.")
     names = [name.removesuffix(OF_FEW_CLIPS) for name in measured[0] if name.endswith(OF_FEW_CLIPS)]
     return Curve(
-        json.loads(card.read_text()),
+        card,
         tuple(point["step"] for point in measured),
         {name: tuple(point[name + OF_FEW_CLIPS] for point in measured) for name in names},
         float(np.median([point["seconds_per_step"] for point in points])),
@@ -184,7 +191,6 @@ def described(found: Mapping[str, Sequence[Curve]], names: Sequence[str]) -> str
         f"Preset {card['preset']}: {m['num_frames']} frames of {m['resolution']}x{m['resolution']}, ch {m['ch']}, "
         f"{card['steps']:,} steps at batch {t['batch_size']}; trained on {card['data']}. Measured in training, "
         f"by {shown[0].measured_by}"
-        + ("" if t["evaluate_clips"] >= SMALL_SAMPLE else f" (fewer than {SMALL_SAMPLE}: biased, only a smoke test)")
         + (f". Fewer than {experiments.SEEDS} seeds: {', '.join(few)}" if few else "")
         + (f". Not trained at this size yet: {', '.join(missing)}" if missing else "")
         + "."

@@ -259,6 +259,10 @@ def evaluate(
     anchors.check_names(baselines, experiment)
     source = load_source(experiment, "train")
     n = min(num_clips or experiment.evaluation.num_clips, anchors.available(experiment, baselines))
+    if port_clips > n:
+        raise ValueError(
+            f"port_clips = {port_clips}: FVD by other implementations can be of the {n} measured clips at most."
+        )
     whole = papers_reference(experiment, cache)
     reference = anchors.real_clips(experiment, "train")
     seen, real_labels, _ = see(reference, n, cache, "real-train", shipped=real_features)

@@ -383,6 +383,26 @@ def check(experiment: Experiment) -> Experiment:
             f"Attention at {m.attention_size} pixels has no place in a model of {m.resolution}; it can be at "
             f"{' or '.join(map(str, sizes)) or 'none'}."
         )
+    e, t = experiment.evaluation, experiment.training
+    for part, names in (
+        (m, ("num_frames", "num_classes", "ch", "latent_dim", "embedding_dim")),
+        (experiment.data, ("stride",)),
+        (t, ("steps", "batch_size", "d_updates", "accumulation", "log_every", "sample_every")),
+        (e, ("num_clips", "batch_size", "standing_batches")),
+    ):
+        for name in names:
+            if (value := getattr(part, name)) < 1:
+                raise UnknownExperimentError(f"{name} = {value}: it must be at least 1.")
+    if t.evaluate_every < 0 or (t.evaluate_every and t.evaluate_clips < 2):
+        raise UnknownExperimentError(
+            f"evaluate_every = {t.evaluate_every}, evaluate_clips = {t.evaluate_clips}: FID on the way takes at least 2 "
+            "clips, every so many steps; 0 steps is never."
+        )
+    if m.conditioning_frames < 0 or (m.conditioning_frames and m.num_classes != 1):
+        raise UnknownExperimentError(
+            f"Prediction from {m.conditioning_frames} frames with {m.num_classes} classes: it takes a given frame or more, "
+            "and has one class for all clips (B.4)."
+        )
     if not 1 <= m.k <= m.num_frames:
         raise UnknownExperimentError(
             f"D_S cannot draw k = {m.k} of {m.num_frames} frames without replacement: k must be 1 to {m.num_frames}."
@@ -393,12 +413,9 @@ def check(experiment: Experiment) -> Experiment:
         raise UnknownExperimentError(
             f"Training takes at least 1 clip of each class, or all with None, not {experiment.data.clips_per_class}."
         )
-    if experiment.training.steps < 1 or experiment.training.batch_size < 1:
-        raise UnknownExperimentError("An experiment needs at least one step and one clip a batch.")
-    t = experiment.training
     if t.export == "best" and not t.evaluate_every:
         raise UnknownExperimentError("The best model is the one with the best FID: measure it, with evaluate_every above 0.")
-    if t.accumulation < 1 or t.batch_size % t.accumulation:
+    if t.batch_size % t.accumulation:
         raise UnknownExperimentError(
             f"A batch of {t.batch_size} clips can't pass in {t.accumulation} equal parts: accumulation must divide it."
         )

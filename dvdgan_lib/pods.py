@@ -249,6 +249,13 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = [row for row in PLAN if options.experiment in (None, row[0]) and options.topology in (None, row[2])]
     if options.experiment and options.topology:
         wanted = [(options.experiment, options.preset, options.topology)]
+    elif not wanted or options.preset != "paper":
+        what = f"{options.experiment or options.topology or 'all'} [{options.preset}]"
+        print(
+            f"The table plans nothing for {what}: name an experiment and a slice, as in kinetics600_64x64_12f v3-128.",
+            file=sys.stderr,
+        )
+        return 1
     try:
         for name, preset, topology in wanted:
             if not options.again and is_kept(name, preset, topology):

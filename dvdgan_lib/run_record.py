@@ -87,13 +87,15 @@ TIMES = ("seconds_per_step", "samples_per_second", "hours_left")  # in metrics.j
 class MetricsLog:
     """metrics.jsonl and TensorBoard. Lines of steps after `start` (of a run that was killed later) are dropped.
 
-    Only process 0 writes.
+    Only process 0 writes. In a bucket, whose objects can't be appended to, metrics.jsonl is written by `upload` alone: a
+    line a time would be as many copies of the whole as it has lines.
     """
 
     def __init__(self, folder: epath.Path, start: int):
         """Opens both files of a run's folder, which may be in a bucket: there only metrics.jsonl is written."""
         self.file, self.writer = folder / "metrics.jsonl", None
         self.writes, self.start, self.lines = hosts.is_first(), start, []
+        self.local = "://" not in str(folder)
         if not self.writes:
             return
         lines = self.file.read_text().splitlines() if self.file.exists() else []
@@ -101,11 +103,18 @@ class MetricsLog:
             with contextlib.suppress(ValueError):  # a line cut off by a kill
                 if json.loads(line)["step"] <= start:
                     self.lines.append(line)
+        self._write_all()
+
+    def _write_all(self) -> None:
         write_atomically(self.file, "".join(line + "\n" for line in self.lines))
-        self.local = "://" not in str(folder)
+
+    def upload(self) -> None:
+        """Puts all lines into the bucket, where the run is in one: before a checkpoint, which a run may go on from."""
+        if self.writes and not self.local:
+            self._write_all()
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
-        """One line, and a point of each curve; on the disk when it returns."""
+        """One line, and a point of each curve; on the disk when it returns, in a bucket by `upload`."""
         if not self.writes:
             return
         line = json.dumps({"step": step, **{k: round(v, 6) for k, v in metrics.items()}})
@@ -113,8 +122,7 @@ class MetricsLog:
             with open(self.file, "a") as opened:
                 opened.write(line + "\n")
         self.lines.append(line)
-        if not self.local:  # objects in a bucket can't be appended to
-            self.file.write_text("\n".join(self.lines) + "\n")
+        if not self.local:
             return
         if self.writer is None:
             from tensorboardX import SummaryWriter  # here: with its imports half a second before the first step
@@ -133,10 +141,11 @@ class MetricsLog:
         if not self.writes:
             return
         last = json.loads(self.lines.pop())
-        write_atomically(self.file, "".join(line + "\n" for line in self.lines))
+        self._write_all()
         self.write(last.pop("step"), last | metrics)
 
     def close(self) -> None:
-        """Flushes TensorBoard's file."""
+        """Writes what is left."""
+        self.upload()
         if self.writer:
             self.writer.close()

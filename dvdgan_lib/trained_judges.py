@@ -252,7 +252,7 @@ def statistics_are_needed(evidence: Evidence) -> Finding | None:
     as_well = records[1]["standing"]["fid"] / records[0]["batch"]["fid"]
     if as_well > ALIKE:
         verdict = weakest(verdict, NOT_SEEN)
-    where = f"{evidence.generator.experiment.preset}, {records[0]['num_clips']} clips a side, one model each"
+    where = f"{evidence.generator.experiment.preset}, {of_clips(records[0]['num_clips'])} a side, one model each"
     measured = f"FID {'; '.join(said)}: {over_time:.2f} and {by_step:.2f} times"
     return Finding(f"{measured}; the second's over the first's, each at what it needs: {as_well:.2f}", where, verdict)
 

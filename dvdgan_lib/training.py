@@ -80,22 +80,28 @@ def load_source(experiment: Experiment, split: str = "train") -> data.VideoSourc
 
     `clips_per_class` limits what is trained on. The test split stays whole: it says what the model does elsewhere. Which
     data set it is on `colab`: `with_data_at_hand`.
+
+    Raises:
+      data.DataError: it can't be read, or has no such clips or classes; one sentence.
     """
     experiment = with_data_at_hand(experiment)
     m, d = experiment.model, experiment.data
     name, num_classes = d.name, m.num_classes
     if m.conditioning_frames:  # of a stand-in, too, what synthesis learns from: Table 4 compares the two
         num_classes = dict(experiments.STAND_INS.values()).get(name)
-    return data.load(
-        "folder" if d.folder else name,
-        split,
-        num_frames=m.clip_frames,
-        resolution=m.resolution,
-        stride=d.stride,
-        num_classes=None if d.folder else num_classes,
-        data_dir=d.folder,
-        clips_per_class=d.clips_per_class if split == "train" else None,
-    )
+    try:
+        return data.load(
+            "folder" if d.folder else name,
+            split,
+            num_frames=m.clip_frames,
+            resolution=m.resolution,
+            stride=d.stride,
+            num_classes=None if d.folder else num_classes,
+            data_dir=d.folder,
+            clips_per_class=d.clips_per_class if split == "train" else None,
+        )
+    except ValueError as error:  # of settings that this data set doesn't have
+        raise data.DataError(f"{d.folder or name} can't serve {experiment.name}: {error}") from error
 
 
 def given_frames(experiment: Experiment, source: data.VideoSource, num: int) -> np.ndarray | None:
@@ -151,6 +157,8 @@ def train(
     if steps is not None:
         experiment = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, steps=steps))
     experiments.check(experiment)
+    if not 0 <= seed < 2**32:
+        raise experiments.UnknownExperimentError(f"A seed is a whole number from 0 to 4,294,967,295, not {seed}.")
     changes = "".join(f" --set {shlex.quote(change)}" for change in settings.of(experiment))
     devices.setup()
     if experiment.preset != "smoke":  # which compiles for longer than it computes
@@ -176,10 +184,19 @@ def train(
             "more, or choose another workdir."
         )
     exported = exported_steps(folder)
-    if done == t.steps == exported:  # a new file of the same weights would part them from what was measured of them
-        log.info("The run in %s has its %d steps already.", folder, done)
+    # A new file of the same weights would part them from what was measured of them. Checkpoints may have gone for room.
+    if exported == t.steps and done in (0, t.steps):
+        log.info("The run in %s has its %d steps already.", folder, exported)
         checkpoints.close()
         return path
+    if exported and not done:
+        checkpoints.close()
+        raise CheckpointError(
+            f"The run in {folder} has a model of {exported:,} steps, and no checkpoints to go on from: put them back into "
+            f"{checkpoints.folder}, choose another workdir, or move that folder away to train from the start."
+        )
+    if t.evaluate_every:  # what that needs is missed now, not at the first measurement
+        measure = measure or measure_of(experiment, workdir)
     record_configuration(folder, experiment, seed, commits, replicas, exported)
 
     updates = Updates(experiment)
@@ -207,8 +224,6 @@ def train(
         compiling.result()
     hosts.meet("compiled")
     logged, watch, votes = MetricsLog(folder, start), health.Health(), hosts.Votes()
-    if t.evaluate_every:
-        measure = measure or measure_of(experiment, workdir)
     best = BestModel(folder, source, t.evaluate_clips, seed, measure)
     card = {
         "command": f"python -m dvdgan_lib.training {experiment.name} --preset {experiment.preset} "
@@ -282,6 +297,7 @@ def train(
                 jax.block_until_ready(state)
                 bar.refresh()
             if save_due:
+                logged.upload()
                 checkpoints.save(step, state, batches, wait=False)
                 last_save = time.monotonic()
                 votes.drop_saves()

@@ -146,7 +146,8 @@ result = evaluation.evaluate(
 chosen = {"experiment": experiment, "seed": seed, "num_clips": num_clips, "baselines": baselines, "port_clips": port_clips}
 said = " ".join(f"-p {key} {value}" for key, value in ({"preset": preset} | chosen).items() if value)
 result["command"] = f"papermill notebooks/04_metrics.ipynb {said}"
-evaluation.save_evaluation(result, folder / "evaluation.json")
+# Tables read evaluation.json: a look at another number of clips lies beside it.
+evaluation.save_evaluation(result, folder / f"evaluation{f'-{num_clips}-clips' if num_clips else ''}.json")
 groups = ["samples", *names]
 for group in [*groups, *(["paper"] if "paper" in result else [])]:
     for measured in result[group].values():

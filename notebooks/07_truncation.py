@@ -61,7 +61,9 @@ generator = trained_models.find(experiment, preset, workdir, models)
 folders = trained_models.record_folders(generator, workdir)
 asked = [float(s) for s in sigmas.split(",")] if sigmas else []
 measured_with = {"seed": seed, "num_clips": num_clips, "sigmas": asked}
-record = None if again else evaluation.find_record("truncation", generator, folders, **measured_with)
+# Tables read truncation.json: a look at another number of clips lies beside it.
+name = f"truncation-{num_clips}-clips" if num_clips else "truncation"
+record = None if again else evaluation.find_record(name, generator, folders, **measured_with)
 measured_now = record is None
 if measured_now:
     classifier = metrics.find_classifier(generator.experiment, workdir)
@@ -72,7 +74,7 @@ if measured_now:
     chosen = {"preset": preset, "seed": seed, "num_clips": num_clips, "sigmas": sigmas}
     said = " ".join(f"-p {key} {value}" for key, value in chosen.items() if value)
     record["command"] = f"papermill notebooks/07_truncation.ipynb {said}"
-    evaluation.save_evaluation(record, folders[0] / "truncation.json")
+    evaluation.save_evaluation(record, folders[0] / f"{name}.json")
 
 # %% [markdown]
 # ## What it is

@@ -1,9 +1,11 @@
 """Checkpoints that come back exactly or not at all, and exported models."""
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -101,19 +103,42 @@ def test_what_is_being_saved_is_not_what_training_writes_next(tmp_path):
         assert_restored(tmp_path / "checkpoints", step - 1, following)
 
 
-def test_a_save_that_fails_in_the_background_is_told(tmp_path, monkeypatch):
+@contextlib.contextmanager
+def no_file_above(num_bytes):
+    """As a full disk does, this makes writing fail; Python ignores the signal that comes with it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_checkpoint_that_cannot_be_written_is_one_sentence(tmp_path, wait):
     checkpoints = Checkpoints(tmp_path / "checkpoints")
-    checkpoints.save(1, state(1), numbers(), wait=False)
+    data = numbers()
+    checkpoints.save(1, state(1), data)
+    following = {1: next(data)}
+    sentence = r"The checkpoint of step 2 can't be written to .* \(.*File too large.*\): make room"
 
-    class Failing:
-        def result(self):
-            raise OSError("disk full")
+    def save():
+        checkpoints.save(2, state(2), data, wait=wait)
+        checkpoints.wait()  # written in the background, it is told by the next call
 
-    checkpoints.wait()
-    checkpoints._saving = Failing()
-    with pytest.raises(OSError, match="disk full"):
-        checkpoints.save(2, state(2), numbers(), wait=False)
+    with pytest.raises(CheckpointError, match=sentence), no_file_above(10_000):  # weights have 20,000
+        save()
     checkpoints.close()
+    assert_restored(tmp_path / "checkpoints", 1, following)
+
+
+def test_what_is_written_atomically_leaves_nothing_behind_on_a_full_disk(tmp_path):
+    file = tmp_path / "record.json"
+    write_atomically(file, "{}")
+    with pytest.raises(OSError, match="File too large"), no_file_above(64):
+        write_atomically(file, 100 * " ")
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    assert file.read_text() == "{}"
 
 
 def test_versions_are_in_a_checkpoint_and_in_an_export(run, exported):

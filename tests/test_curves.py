@@ -42,6 +42,18 @@ def test_a_runs_points_and_nothing_else(tmp_path):
     assert curve.measured_by == "stand-in classifier, 512 clips a side"
 
 
+def test_of_a_run_that_was_being_trained_on_only_what_its_model_has(tmp_path):
+    folder = write_run(tmp_path)
+    before = curves.read_run(folder)
+    card = json.loads((folder / "model.json").read_text())
+    card["config"]["training"]["steps"] = 30
+    (folder / "model.json").write_text(json.dumps(card))
+    with (folder / "metrics.jsonl").open("a") as lines:
+        lines.write('{"step": 40, "fid_of_few_clips": 0.5, "motion_of_few_clips": 1.0, "seconds_per_step": 0.5}\n{"step": 5')
+    after = curves.read_run(folder)
+    assert (after.steps, after.values) == (before.steps, before.values)
+
+
 def test_a_shipped_curve_is_the_runs(tmp_path, capsys):
     folder = write_run(tmp_path)
     arguments = ["phi_crop", "--workdir", str(tmp_path), "--into", str(tmp_path / "shipped")]

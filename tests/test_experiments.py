@@ -156,8 +156,13 @@ def test_unknown_names_are_answered_by_what_there_is(arguments, listed):
         ("model", {"spatial_discriminator": False, "temporal_discriminator": False}, "nothing is left"),
         ("data", {"shuffling": "some"}, "shuffling = 'some' does not exist; there are independent, disjoint"),
         ("data", {"clips_per_class": 0}, "at least 1 clip of each class, or all with None, not 0"),
-        ("training", {"steps": 0}, "at least one step"),
-        ("training", {"batch_size": 0}, "one clip"),
+        ("training", {"steps": 0}, "steps = 0: it must be at least 1"),
+        ("training", {"d_updates": 0}, "d_updates = 0"),
+        ("model", {"ch": 0}, "ch = 0"),
+        ("evaluation", {"standing_batches": 0}, "standing_batches = 0"),
+        ("training", {"evaluate_every": 5, "evaluate_clips": 1}, "at least 2 clips"),
+        ("model", {"conditioning_frames": 1}, "Prediction from 1 frames with 8 classes"),
+        ("model", {"conditioning_frames": -1}, "Prediction from -1 frames"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(part, changes, sentence):

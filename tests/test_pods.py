@@ -87,6 +87,12 @@ def test_a_missing_compiler_is_named_with_what_to_install(monkeypatch, capsys):
     assert "requirements-tpu.lock" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [["no_such_run"], ["phi_crop"], ["--preset", "colab"]])
+def test_what_the_table_does_not_plan_is_said(arguments, capsys):
+    assert pods.main(arguments) == 1
+    assert "name an experiment and a slice" in capsys.readouterr().err
+
+
 def test_the_plan_has_every_row_of_the_paper_on_both_pods_and_what_colab_offers():
     for name in ("kinetics600_64x64_12f", *pods._OTHERS):
         for topology in ("v3-128", "v3-512"):

@@ -131,6 +131,29 @@ def test_a_finished_run_is_left_as_it_is(run, tmp_path, monkeypatch):
     assert [file.read_bytes() for file in files] == before
 
 
+def test_a_finished_run_without_its_checkpoints_keeps_its_log_and_model(run, tmp_path, monkeypatch):
+    """They are the most of what a run takes on a disk."""
+    model = run(tmp_path, steps=2)
+    shutil.rmtree(model.parent / "checkpoints")
+    files = [model, model.with_name("experiment.json"), model.with_name("metrics.jsonl")]
+    before = [file.read_bytes() for file in files]
+    assert run(tmp_path, steps=2) == model
+    for steps in (1, 3):
+        with pytest.raises(
+            CheckpointError, match=r"has a model of 2 steps, and no checkpoints to go on from: put them back"
+        ):
+            run(tmp_path, steps=steps)
+    assert [file.read_bytes() for file in files] == before
+
+
+@pytest.mark.parametrize(("frames", "sentence"), [(3, "I3D takes clips of at least 9 frames, and these have 3")])
+def test_what_measuring_on_the_way_needs_is_missed_before_the_first_step(run, tiny, tmp_path, frames, sentence):
+    measured = replaced(tiny, evaluate_every=2, evaluate_clips=4)
+    with pytest.raises(experiments.UnknownExperimentError, match=sentence):
+        run(tmp_path, experiment=measured)
+    assert not list(tmp_path.rglob("experiment.json")), "nothing is begun"
+
+
 def test_a_longer_run_stopped_before_its_export_is_not_taken_for_finished(run, tmp_path, monkeypatch):
     """The model of fewer steps is still there: nothing is lost, but it isn't what was asked for."""
     model = run(tmp_path, steps=1)
@@ -265,7 +288,7 @@ def test_a_run_ends_in_its_best_model_where_it_is_asked_to(run, tmp_path, tiny):
     assert load_generator(model).card["steps"] == 2
     assert_same_model(model, model.parent / "best")
     assert json.loads(model.with_suffix(".json").read_text())["fid"] == 2.0
-    unmeasured = run(tmp_path / "few", replaced(every, evaluate_every=5), steps=1)
+    unmeasured = run(tmp_path / "few", replaced(every, evaluate_every=5), steps=1, measure=lambda *_: {})
     assert load_generator(unmeasured).card["steps"] == 1
     with pytest.raises(experiments.UnknownExperimentError, match="measure it, with evaluate_every above 0"):
         experiments.check(replaced(every, evaluate_every=0))
@@ -360,7 +383,15 @@ def test_processes_that_cannot_share_a_batch_are_one_sentence(tmp_path, tiny, mo
         ([NAME, "--preset", "huge"], "There is no preset 'huge'; the presets are smoke"),
         ([NAME, "--preset", "colab"], "needs an accelerator"),
         ([NAME, "--preset", "paper"], "needs an accelerator"),
-        ([NAME, "--steps", "0"], "at least one step"),
+        ([NAME, "--steps", "0"], "steps = 0: it must be at least 1"),
+        ([NAME, "--seed", "-1"], "A seed is a whole number from 0 to"),
+        ([NAME, "--set", "training.log_every=0"], "log_every = 0: it must be at least 1"),
+        (
+            [NAME, "--set", "training.evaluate_every=5", "--set", "training.evaluate_clips=1"],
+            "FID on the way takes at least 2",
+        ),
+        ([NAME, "--set", "model.conditioning_frames=5"], "Prediction from 5 frames with 8 classes: it takes"),
+        ([NAME, "--set", "model.num_classes=3000"], "moving_shapes can't serve kinetics600_64x64_12f: "),
         ([NAME, "--preset", "paper", "--allow-cpu"], "there is no prepared data set in"),
         ([NAME, "--preset", "smoke", "--data-dir", "{tmp}"], "{tmp}"),
         ([NAME, "--preset", "smoke", "--data-dir", "{tmp}/nowhere"], "{tmp}/nowhere"),

@@ -23,7 +23,6 @@ import re
 import shutil
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +44,7 @@ from dvdgan_lib.data.prepared_metadata import (
     utf8,
     write_metadata,
 )
-from dvdgan_lib.data.raw import Decoder, RawSplit
+from dvdgan_lib.data.raw import Decoder, RawSplit, run_in_each
 from dvdgan_lib.data.video import DataError, VideoError
 
 SHARD_VIDEOS = 256
@@ -212,32 +211,16 @@ def _write_missing(shards: list[Shard], folder: Path, plan: dict, workers: int |
         total=total, initial=total - sum(len(s.videos) for s in missing), desc=folder.name, unit="video", disable=total < 50
     )
     decoders = [Decoder(seconds) for _ in range(min(workers or os.cpu_count() or 1, max(len(missing), 1)))]
-    left, stopped = iter(missing), threading.Event()
+    left = iter(missing)
 
-    def work(decoder: Decoder) -> None:
-        try:
-            for shard in left:
-                _write_shard(shard, folder, stored, encoding, described, decoder, bar, stopped)
-                if stopped.is_set():
-                    return
-        except BaseException:
-            stopped.set()  # the others would go on to the end
-            raise
+    def work(decoder: Decoder, stopped: threading.Event) -> None:
+        for shard in left:
+            _write_shard(shard, folder, stored, encoding, described, decoder, bar, stopped)
+            if stopped.is_set():
+                return
 
-    try:
-        with bar, ThreadPoolExecutor(len(decoders)) as pool:
-            tasks = [pool.submit(work, decoder) for decoder in decoders]
-            try:
-                for task in tasks:
-                    task.result()
-            except BaseException:  # an interrupt, say: nobody waits for what is being decoded
-                stopped.set()
-                for decoder in decoders:
-                    decoder.close()
-                raise
-    finally:
-        for decoder in decoders:
-            decoder.close()
+    with bar:
+        run_in_each(decoders, work)
 
 
 def prepare(

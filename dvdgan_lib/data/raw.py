@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -186,6 +186,37 @@ class Decoder:
                 self.process = None
 
 
+def run_in_each(decoders: Sequence[Decoder], work: Callable[[Decoder, threading.Event], None]) -> None:
+    """Runs `work(decoder, stopped)` in a thread for each decoder, and closes them all.
+
+    Where one raises, or this thread is interrupted, `stopped` is set and the decoders are closed at once: nobody waits for
+    what is being decoded.
+    """
+    stopped = threading.Event()
+
+    def guarded(decoder: Decoder) -> None:
+        try:
+            work(decoder, stopped)
+        except BaseException:
+            stopped.set()  # the others would go on to the end
+            raise
+
+    try:
+        with ThreadPoolExecutor(len(decoders)) as pool:
+            tasks = [pool.submit(guarded, decoder) for decoder in decoders]
+            try:
+                for task in tasks:
+                    task.result()
+            except BaseException:
+                stopped.set()
+                for decoder in decoders:
+                    decoder.close()
+                raise
+    finally:
+        for decoder in decoders:
+            decoder.close()
+
+
 def probe_all(
     videos: Sequence[RawVideo],
     *,
@@ -205,9 +236,8 @@ def probe_all(
     decoders = [Decoder(seconds, memory) for _ in range(min(workers or os.cpu_count() or 1, max(len(videos), 1)))]
     left: Iterator[int] = iter(range(len(videos)))  # shared: a thread takes the next when it has done one
     bar = tqdm(total=len(videos), desc="checking videos", unit="video", disable=len(videos) < 50, leave=False)
-    stopped = threading.Event()
 
-    def work(decoder: Decoder) -> None:
+    def work(decoder: Decoder, stopped: threading.Event) -> None:
         for index in left:
             if stopped.is_set():
                 return
@@ -215,18 +245,8 @@ def probe_all(
             found[index] = answer if isinstance(answer, str) else answer[0]
             bar.update()
 
-    try:
-        with bar, ThreadPoolExecutor(len(decoders)) as pool:
-            tasks = [pool.submit(work, decoder) for decoder in decoders]
-            try:
-                for task in tasks:
-                    task.result()
-            except BaseException:  # an interrupt too: the others would go on to the end
-                stopped.set()
-                raise
-    finally:
-        for decoder in decoders:
-            decoder.close()
+    with bar:
+        run_in_each(decoders, work)
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +81,26 @@ def find(folder: str | os.PathLike, split: str) -> RawSplit:
     return RawSplit(f"the folder {folder.name} ({split}: {remark})", tuple(chosen), videos, tuple(refused))
 
 
+_known: dict[tuple[str, int, int], VideoFacts | str] = {}  # of this process, which opens a folder several times to measure
+
+
+def _facts(videos: Sequence[RawVideo]) -> list[VideoFacts | str]:
+    """`probe_all`, for files that were there before with that size and time from memory."""
+
+    def file_now(video: RawVideo) -> tuple[str, int, int] | None:
+        try:
+            status = os.stat(video.path)
+        except OSError:  # `probe_all` says what is wrong
+            return None
+        return os.fspath(video.path), status.st_size, status.st_mtime_ns
+
+    files = [file_now(video) for video in videos]
+    unknown = [i for i, file in enumerate(files) if file not in _known]
+    found = dict(zip(unknown, probe_all([videos[i] for i in unknown]), strict=True))
+    _known.update((files[i], fact) for i, fact in found.items() if files[i])
+    return [found[i] if i in found else _known[file] for i, file in enumerate(files)]
+
+
 class VideoFolder:
     """The data set; an example is a clip of one video.
 
@@ -109,7 +130,7 @@ class VideoFolder:
         self.split, self.num_frames, self.resolution, self.stride = split, num_frames, resolution, stride
         self.class_names = raw.class_names
 
-        found = [self._usable(fact) for fact in probe_all(raw.videos)]
+        found = [self._usable(fact) for fact in _facts(raw.videos)]
         pairs = list(zip(raw.videos, found, strict=True))
         good = [(video, fact) for video, fact in pairs if not isinstance(fact, str)]
         self.skipped = raw.skipped + tuple((os.fspath(v.path), why) for v, why in pairs if isinstance(why, str))

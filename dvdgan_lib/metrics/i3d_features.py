@@ -6,7 +6,6 @@ import hashlib
 import io
 import itertools
 import re
-import uuid
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ import numpy as np
 from etils import epath
 from tqdm.auto import tqdm
 
+from dvdgan_lib.checkpoints import write_atomically
 from dvdgan_lib.metrics.i3d import (
     MIN_FRAMES,
     NETWORK,
@@ -225,9 +225,5 @@ def features_cached(
     computed = features(videos, **options)
     buffer = io.BytesIO()
     np.savez(buffer, logits=computed.logits, pool=computed.pool, weights=computed.weights)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Written beside its place and moved there: nobody ever reads half a file.
-    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
-    temporary.write_bytes(buffer.getvalue())
-    temporary.replace(path)
+    write_atomically(path, buffer.getvalue())
     return computed

@@ -6,8 +6,10 @@ tries a thousand damaged copies instead of sixty.
 """
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -213,6 +215,29 @@ def test_a_decoder_that_hangs_or_dies_is_replaced(tmp_path, monkeypatch):
     stub.write_text("import sys; sys.exit(3)")
     with pytest.raises(RuntimeError, match="does not start; to see why, run"):
         probe_all(videos)
+
+
+def test_an_interrupt_does_not_wait_for_a_decoder_that_hangs(tmp_path, monkeypatch):
+    stub = tmp_path / "stub.py"
+    seen = tmp_path / "seen"
+    stub.write_text(
+        f"import sys, time\nprint('ready', flush=True)\nsys.stdin.readline()\nopen({str(seen)!r}, 'w')\ntime.sleep(600)\n"
+    )
+    monkeypatch.setattr(raw.decoder_process, "__file__", str(stub))
+
+    def interrupt():
+        while not seen.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    before, began = signal.signal(signal.SIGINT, signal.default_int_handler), time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            probe_all([RawVideo("a", 0, Path("a"))], seconds=300)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is Linux's")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_videos import write
 
-from dvdgan_lib.data import DataError, batches, first_clips, load
+from dvdgan_lib.data import DataError, batches, first_clips, load, raw, video_folder
 from dvdgan_lib.data.video import crop_square, read_frames
 
 CLIPS = Path(__file__).resolve().parents[2].parent / "shared" / "clips"
@@ -45,6 +46,22 @@ def folder(clips, tmp_path):
 
 def open_folder(folder, split="train", num_frames=12, resolution=32, stride=2, **more):
     return load("folder", split, num_frames=num_frames, resolution=resolution, stride=stride, data_dir=folder, **more)
+
+
+def test_a_folder_that_is_opened_again_is_not_decoded_again(tmp_path, monkeypatch):
+    """A measurement opens it several times. What is new, or not what it was, is looked at."""
+    for name in ("a/1.mp4", "a/2.mp4", "b/1.mp4", "b/2.mp4"):
+        write(tmp_path / name)
+    asked = []
+    monkeypatch.setattr(video_folder, "probe_all", lambda videos: asked.append(len(videos)) or raw.probe_all(videos))
+    first = open_folder(tmp_path, stride=1)
+    assert open_folder(tmp_path, stride=1).frames.tolist() == first.frames.tolist()
+    write(tmp_path / "a/2.mp4", frames=14)
+    (tmp_path / "b/2.mp4").write_bytes(b"no video")
+    again = open_folder(tmp_path, stride=1)
+    assert again.frames.tolist() == [14]
+    assert len(again.skipped) == 1
+    assert asked == [2, 0, 2]
 
 
 def test_classes_splits_and_clips(folder):
