@@ -9,7 +9,7 @@ A TFRecord file is, for each record (tensorflow/core/lib/io/record_writer.h):
     uint64 length, uint32 masked CRC-32C of the length, the bytes, uint32 masked CRC-32C of the bytes    (little-endian)
 
 and the bytes are a `tf.train.SequenceExample` whose context maps "0/image_main/encoded" to the raw pixels of frame 0, and
-so on. Protocol buffers are few rules (https://protobuf.dev/programming-guides/encoding), so `_fields` is all that it takes.
+so on. Protocol buffers are few rules, so `protocol_buffers` is all that it takes.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from google_crc32c import value as crc32c
 
 from dvdgan_lib.data.raw import RawSplit
 from dvdgan_lib.data.video import DataError, VideoError
+from dvdgan_lib.protocol_buffers import fields, masked_crc
 
 FRAMES = 30
 SHAPE = (64, 64, 3)
@@ -54,11 +54,6 @@ class Trajectory:
     label: int = 0
 
 
-def masked(crc: int) -> int:
-    """A CRC as TFRecords store it, so that the CRC of data that holds CRCs is no special case."""
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
 def _records(file, end: int) -> Iterator[tuple[int, int]]:
     """(offset, size) of each record up to byte `end`; VideoError, with the byte, where the chain of lengths breaks."""
     while (at := file.tell()) < end:
@@ -66,7 +61,7 @@ def _records(file, end: int) -> Iterator[tuple[int, int]]:
         if len(head) < 12:
             raise VideoError(f"cut off at byte {at}: {len(head)} bytes where a record's head takes 12")
         size, check = struct.unpack("<QI", head)
-        if masked(crc32c(head[:8])) != check:
+        if masked_crc(head[:8]) != check:
             raise VideoError(f"damaged at byte {at}: the record's length does not match its checksum")
         if size > _RECORD_BYTES or at + 12 + size + 4 > end:
             raise VideoError(f"cut off at byte {at}: a record of {size} bytes is announced, {end - at - 12} are left")
@@ -154,40 +149,6 @@ def find(path: str | os.PathLike, split: str = "train", *, verify: bool = False)
     return RawSplit(f"BAIR robot pushing {split}", ("robot pushing",), tuple(videos), tuple(skipped))
 
 
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    """(value, position after it)."""
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-    raise ValueError("a number of more than 10 bytes")
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """(number, bytes) of a message's fields that hold bytes or messages; numbers are passed over."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        kind = tag & 7
-        if kind == 0:
-            _, at = _varint(data, at)
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-        elif kind == 2:
-            size, at = _varint(data, at)
-            if at + size > len(data):
-                raise ValueError(f"a field of {size} bytes where {len(data) - at} are left")
-            yield tag >> 3, data[at : at + size]
-            at += size
-        else:
-            raise ValueError(f"a field of the unknown kind {kind}")
-    if at > len(data):
-        raise ValueError("the message ends within a field")
-
-
 def parse(record: bytes, feature: str = "image_main/encoded") -> np.ndarray:
     """A `SequenceExample` (or `Example`: its features have the context's field number) -> uint8 [30, 64, 64, 3].
 
@@ -195,14 +156,14 @@ def parse(record: bytes, feature: str = "image_main/encoded") -> np.ndarray:
     """
     frames: dict[bytes, bytes | memoryview] = {}
     try:
-        for number, features in _fields(memoryview(record)):
-            for _, entry in _fields(features) if number == 1 else ():  # 1: context, a map
-                parts = dict(_fields(entry))  # 1: key, 2: Feature
+        for number, features in fields(memoryview(record)):
+            for _, entry in fields(features) if number == 1 else ():  # 1: context, a map
+                parts = dict(fields(entry))  # 1: key, 2: Feature
                 key = bytes(parts.get(1, b""))
                 if key.endswith(f"/{feature}".encode()):
-                    lists = dict(_fields(parts[2]))  # 1: BytesList
-                    frames[key] = dict(_fields(lists[1]))[1]  # 1: value
-    except (ValueError, IndexError, KeyError) as error:
+                    lists = dict(fields(parts[2]))  # 1: BytesList
+                    frames[key] = dict(fields(lists[1]))[1]  # 1: value
+    except (ValueError, IndexError, KeyError, TypeError) as error:
         raise VideoError(f"not a SequenceExample of bytes: {error}") from error
     video = np.empty((FRAMES, *SHAPE), np.uint8)
     for i in range(FRAMES):
@@ -226,7 +187,7 @@ def read(video: Trajectory) -> np.ndarray:
     if len(data) < video.size + 4:
         raise VideoError(f"{where}: the file ends within the record")
     record = data[: video.size]
-    if masked(crc32c(record)) != struct.unpack("<I", data[video.size :])[0]:
+    if masked_crc(record) != struct.unpack("<I", data[video.size :])[0]:
         raise VideoError(f"{where}: damaged, the record does not match its checksum")
     try:
         return parse(record)

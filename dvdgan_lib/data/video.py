@@ -293,8 +293,3 @@ def probe(
             if not file.read().rstrip(b"\0\r\n").endswith(b";"):
                 raise VideoError(f"truncated after {count} frames")
     return VideoFacts(count, first[0], first[1], round(rate, 3), corrupt)
-
-
-def count_frames(path: str | os.PathLike) -> int:
-    """The number of frames, see `probe`."""
-    return probe(path).frames

@@ -13,49 +13,17 @@ import struct
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from google_crc32c import value as crc32c
+
+from dvdgan_lib.protocol_buffers import fields, masked_crc, varint
 
 _FOOTER_SIZE = 48
 _MAGIC = 0xDB4775248B80FB57
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # of types.proto; others, such as strings, are passed over
 
 
-def _masked(checksum: int) -> int:
-    """A CRC as LevelDB stores it: rotated and shifted, so that CRCs of data that holds CRCs stay sound."""
-    return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number at `at`, seven bits a byte, lowest first, and where the next thing begins."""
-    value = shift = 0
-    while True:
-        value |= (data[at] & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if data[at - 1] < 0x80:
-            return value, at
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, value) of a protocol buffer: numbers, and bytes for strings and messages."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        size = {1: 8, 5: 4}.get(tag & 7)
-        if tag & 7 == 0:
-            value, at = _varint(message, at)
-        elif size is not None:
-            value, at = int.from_bytes(message[at : at + size], "little"), at + size
-        elif tag & 7 == 2:
-            size, at = _varint(message, at)
-            value, at = message[at : at + size], at + size
-        else:
-            raise ValueError(f"a protocol buffer in its index has a field of the unknown kind {tag & 7}")
-        yield tag >> 3, value
-
-
 def _unsnappy(data: bytes) -> bytes:
     """Snappy's raw format: literals, and copies of what was written before."""
-    size, at = _varint(data, 0)
+    size, at = varint(data, 0)
     out = bytearray()
     while at < len(data):
         tag, at = data[at], at + 1
@@ -82,11 +50,11 @@ def _unsnappy(data: bytes) -> bytes:
 
 def _block(table: bytes, handle: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(key, value) of the block at (offset, size): each key shares a prefix with the one before it."""
-    offset, at = _varint(handle, 0)
-    size, _ = _varint(handle, at)
+    offset, at = varint(handle, 0)
+    size, _ = varint(handle, at)
     data, kind = table[offset : offset + size], table[offset + size]
     (checksum,) = struct.unpack_from("<I", table, offset + size + 1)
-    if _masked(crc32c(table[offset : offset + size + 1])) != checksum:
+    if masked_crc(table[offset : offset + size + 1]) != checksum:
         raise ValueError(f"the block at byte {offset} of its index fails its checksum")
     if kind not in (0, 1):
         raise ValueError(f"its index is compressed in the unknown way {kind}")
@@ -94,9 +62,9 @@ def _block(table: bytes, handle: bytes) -> Iterator[tuple[bytes, bytes]]:
     (restarts,) = struct.unpack_from("<I", data, len(data) - 4)
     at, end, key = 0, len(data) - 4 * (restarts + 1), b""
     while at < end:
-        shared, at = _varint(data, at)
-        rest, at = _varint(data, at)
-        length, at = _varint(data, at)
+        shared, at = varint(data, at)
+        rest, at = varint(data, at)
+        length, at = varint(data, at)
         key = key[:shared] + data[at : at + rest]
         yield key, data[at + rest : at + rest + length]
         at += rest + length
@@ -109,7 +77,7 @@ def _table(index: bytes) -> Iterator[tuple[bytes, bytes]]:
     footer = index[-_FOOTER_SIZE:]
     at = 0
     for _ in range(2):  # Over the handle of the block about the table itself, which says nothing of interest.
-        _, at = _varint(footer, at)
+        _, at = varint(footer, at)
     for _, handle in _block(index, footer[at:]):
         yield from _block(index, handle)
 
@@ -127,7 +95,7 @@ def shard_names(index: bytes) -> list[str]:
     """How the names of a bundle's shards go on after its own, as ".data-00000-of-00001"; ValueError as for `read`."""
     with _damage_named():
         key, header = next(_table(index), (None, b""))
-        header = dict(_fields(header))
+        header = dict(fields(header))
         if key != b"" or header.get(2, 0) != 0:
             raise ValueError("its index has no header, or is from a big-endian machine")
         count = header.get(1, 0)
@@ -148,7 +116,7 @@ def read(index: bytes, shards: Sequence[bytes]) -> dict[str, np.ndarray]:
         return {
             key.decode(): array
             for key, value in _table(index)
-            if key and (array := _tensor(key.decode(), dict(_fields(value)), shards)) is not None
+            if key and (array := _tensor(key.decode(), dict(fields(value)), shards)) is not None
         }
 
 
@@ -158,13 +126,13 @@ def _tensor(name: str, entry: dict, shards: Sequence[bytes]) -> np.ndarray | Non
         raise ValueError(f"{name} is stored in slices, which are not read here")
     if entry.get(1) not in _DTYPES:
         return None
-    dimensions = [dict(_fields(dimension)) for number, dimension in _fields(entry.get(2, b"")) if number == 2]
+    dimensions = [dict(fields(dimension)) for number, dimension in fields(entry.get(2, b"")) if number == 2]
     shape = tuple(dimension.get(1, 0) for dimension in dimensions)
     begin, size = entry.get(4, 0), entry.get(5, 0)
     data = shards[entry.get(3, 0)][begin : begin + size]
     if len(data) != size:
         raise ValueError(f"its data ends before {name} does")
-    if _masked(crc32c(data)) != entry.get(6, 0):
+    if masked_crc(data) != entry.get(6, 0):
         raise ValueError(f"{name} fails its checksum")
     array = np.frombuffer(data, _DTYPES[entry[1]])
     if array.size != math.prod(shape):

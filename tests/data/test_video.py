@@ -12,8 +12,8 @@ from PIL import Image
 
 from dvdgan_lib.data.video import (
     VideoError,
-    count_frames,
     crop_square,
+    probe,
     read_frames,
     resize_short_side,
     resized_size,
@@ -101,7 +101,7 @@ def test_windows():
 
 def test_the_frames_asked_for_are_read(tmp_path):
     write_video(tmp_path / "v.mp4", 20)
-    assert count_frames(tmp_path / "v.mp4") == 20
+    assert probe(tmp_path / "v.mp4").frames == 20
     video = read_frames(tmp_path / "v.mp4", 12, start=5, stop=12, step=3)
     assert video.shape == (3, 12, 16, 3)
     assert video.dtype == np.uint8
@@ -120,11 +120,11 @@ def test_cut_off_files_are_noticed(tmp_path, name):
         first.save(path, save_all=True, append_images=others, duration=100)
     else:
         write_video(path, 40, codec="libvpx" if name == "v.webm" else "mpeg4")
-    assert count_frames(path) == 40
+    assert probe(path).frames == 40
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(VideoError, match=r"truncated|unreadable"):
-        count_frames(path)
+        probe(path)
 
 
 @pytest.mark.parametrize("degrees", [90, -90, 180])
@@ -149,11 +149,11 @@ def test_files_without_video_are_refused(tmp_path):
     (tmp_path / "text.avi").write_text("not a video\n" * 50)
     for name in ("empty.mp4", "text.avi", "absent.mp4"):
         with pytest.raises(VideoError, match="unreadable after 0 frames"):
-            count_frames(tmp_path / name)
+            probe(tmp_path / name)
     with av.open(str(tmp_path / "sound.mkv"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
         frame.sample_rate = 8000
         container.mux(stream.encode(frame))
     with pytest.raises(VideoError, match="no video"):
-        count_frames(tmp_path / "sound.mkv")
+        probe(tmp_path / "sound.mkv")
