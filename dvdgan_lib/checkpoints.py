@@ -297,6 +297,11 @@ def write_atomically(path: epath.PathLike, content: bytes | str) -> None:
         raise
 
 
+def metadata_of_safetensors(content: bytes) -> dict[str, str]:
+    """What lies beside the arrays of a safetensors file, which its package reads from paths only; ValueError or KeyError."""
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainedGenerator:
     """What sampling needs of a run: the averaged (EMA) weights of G, spectral norm applied, and standing statistics."""
@@ -355,7 +360,7 @@ def load_generator(path: epath.PathLike) -> TrainedGenerator:
     try:
         content = file.read_bytes()  # not by path: the file may be in a bucket
         tensors = tensors_of_safetensors(content)
-        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        metadata = metadata_of_safetensors(content)
         experiment, card = _experiment_from_json(metadata["experiment"]), json.loads(metadata["card"])
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{file} is not a model that this library exported, or it is damaged: {error}.") from error

@@ -19,6 +19,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import softmax
 from tqdm.auto import tqdm
 
 from dvdgan_lib.metrics import c3d
@@ -298,5 +299,4 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     """Class probabilities, float64; ValueError where the logits are not finite."""
     if not np.isfinite(logits).all():
         raise ValueError(f"{c3d.NETWORK} gave values that are not finite.")
-    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    return softmax(logits.astype(np.float64), axis=1)

