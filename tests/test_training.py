@@ -18,7 +18,8 @@ import mediapy
 import numpy as np
 import pytest
 
-from dvdgan_lib import data, devices, experiments, paper, sampling, training
+from dvdgan_lib import best_model, data, devices, experiments, paper, sampling, training
+from dvdgan_lib import metrics as metrics_lib
 from dvdgan_lib.checkpoints import CheckpointError, load_generator
 from dvdgan_lib.run_record import TIMES, check_configuration, record_configuration
 
@@ -146,12 +147,38 @@ def test_a_finished_run_without_its_checkpoints_keeps_its_log_and_model(run, tmp
     assert [file.read_bytes() for file in files] == before
 
 
-@pytest.mark.parametrize(("frames", "sentence"), [(3, "I3D takes clips of at least 9 frames, and these have 3")])
-def test_what_measuring_on_the_way_needs_is_missed_before_the_first_step(run, tiny, tmp_path, frames, sentence):
+def test_what_measuring_on_the_way_needs_is_missed_before_the_first_step(run, tiny, tmp_path, monkeypatch):
     measured = replaced(tiny, evaluate_every=2, evaluate_clips=4)
-    with pytest.raises(experiments.UnknownExperimentError, match=sentence):
+    with pytest.raises(experiments.UnknownExperimentError, match="I3D takes clips of at least 9 frames, and these have 3"):
         run(tmp_path, experiment=measured)
+
+    def missing(network):
+        raise metrics_lib.WeightsError(f"The weights of {network} are not there: install them.")
+
+    monkeypatch.setattr("dvdgan_lib.metrics.i3d.load_params", missing)
+    with pytest.raises(CheckpointError, match=r"measured on its way\. The weights of I3D-K400 are not there"):
+        run(tmp_path, experiment=replaced(measured, "model", num_frames=9))
     assert not list(tmp_path.rglob("experiment.json")), "nothing is begun"
+
+
+def test_on_the_way_i3d_sees_the_real_clips_once(tiny, tmp_path, monkeypatch):
+    """They are half of a measurement. FID of the same features is 0."""
+    seen = []
+
+    def features(videos):
+        seen.append(len(videos))
+        pool = np.resize(videos.reshape(len(videos), -1).astype(np.float32), (len(videos), 1024))
+        return metrics_lib.I3DFeatures(pool[:, :400] / 100, pool, videos.shape[1:4])
+
+    monkeypatch.setattr("dvdgan_lib.metrics.i3d.load_params", lambda network: {})
+    monkeypatch.setattr(metrics_lib, "features", features)
+    measure = best_model.measure_of(replaced(tiny, "model", num_frames=9), tmp_path)
+    rng = np.random.default_rng(0)
+    real, fake = (rng.integers(0, 256, (5, 9, 8, 8, 3), np.uint8) for _ in range(2))
+    apart, alike = measure(real, fake, np.zeros(5)), measure(real, real, np.zeros(5))
+    assert seen == [5, 5, 5]
+    assert float(apart["fid"]) > 1 > abs(float(alike["fid"]))
+    assert float(alike["inception_score"]) >= 1
 
 
 def test_a_longer_run_stopped_before_its_export_is_not_taken_for_finished(run, tmp_path, monkeypatch):
