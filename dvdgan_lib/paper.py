@@ -257,7 +257,7 @@ ASSUMPTIONS = (
     Assumption(
         "given and real clips of Table 4",
         "not said (4.2.1)",
-        "given frames of the real clips themselves; drawn apart and with replacement as an option (`prediction_protocol.PredictionProtocol`)",
+        "given frames of the real clips themselves; drawn apart and with replacement as an option (`PredictionProtocol`)",
         "the plain reading; Ho et al. (2022) report that the paper's authors drew with replacement",
         "with replacement and another seed for the real clips",
     ),
