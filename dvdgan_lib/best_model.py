@@ -134,7 +134,7 @@ class BestModel:
         self.folder, self.source, self.clips, self.seed = folder / "best", source, clips, seed
         self._measure = measure
         self._real: np.ndarray | None = None
-        self._real_motion = 0.0
+        self._real_motion = np.float32(0)
         self._checkpoints: Checkpoints | None = None
         record = self.folder / "best.json"
         self.best = json.loads(record.read_text())["fid"] if record.exists() else float("inf")
@@ -164,8 +164,8 @@ class BestModel:
 
             found = self._measure(self._real, fake, labels)
             values, text = {name: float(result) for name, result in found.items()}, str(found["fid"])
-            self._real_motion = self._real_motion or float(motion(self._real).mean())
-            values["motion"] = float(motion(fake).mean()) / self._real_motion
+            self._real_motion = self._real_motion or motion(self._real).mean()
+            values["motion"] = float(motion(fake).mean() / self._real_motion)
         values, text = hosts.from_first("fid", [values, text])
         value = values["fid"]
         if value < self.best:

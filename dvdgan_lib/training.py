@@ -379,7 +379,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     try:
         experiment = experiments.get(options.experiment, options.preset)
-        if options.data_dir is not None:
+        if options.data_dir:
             experiment = with_folder(experiment, options.data_dir)
         every = [] if options.evaluate_every is None else [f"training.evaluate_every={options.evaluate_every}"]
         experiment = settings.changed(experiment, [*every, *options.set])
