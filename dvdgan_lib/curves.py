@@ -26,7 +26,7 @@ from etils import epath
 from dvdgan_lib import experiments
 from dvdgan_lib.checkpoints import CheckpointError, write_atomically
 from dvdgan_lib.metrics.frechet import SMALL_SAMPLE
-from dvdgan_lib.run_record import OF_FEW_CLIPS
+from dvdgan_lib.run_record import OF_FEW_CLIPS, exported_steps
 
 # What they are called on axes, with their directions.
 WORDS = {
@@ -76,8 +76,9 @@ def read_run(folder: epath.PathLike) -> Curve:
     for line in lines.read_text().splitlines():
         with contextlib.suppress(ValueError):  # a line cut off by a kill
             points.append(json.loads(line))
-    # Of a run that was being trained on, only what the model on the card has.
-    points = [point for point in points if point["step"] <= card["config"]["training"]["steps"]]
+    # Of a run that was being trained on, only what the one had that the model is of.
+    length = exported_steps(folder) or card["config"]["training"]["steps"]
+    points = [point for point in points if point["step"] <= length]
     measured = [point for point in points if f"fid{OF_FEW_CLIPS}" in point]
     if not measured:
         raise CheckpointError(f"The run in {folder} measured nothing as it trained: train it with --evaluate-every.")

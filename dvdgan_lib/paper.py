@@ -458,7 +458,7 @@ ASSUMPTIONS = (
         "what compared runs are measured by",
         "Inception Score and FID by I3D of Kinetics-600, statistics of the entire training set (2.4)",
         "on their way, for Figure 6, section 3.1 and appendix D: I3D of Kinetics-400, 2,048 clips a side, every 5,000 steps",
-        "curves of two dozen runs, compared with each other only; their numbers never stand in a column of the paper's",
+        "curves of 31 runs, compared with each other only; their numbers never stand in a column of the paper's",
         "the paper's network and all training clips at every point",
     ),
     Assumption(

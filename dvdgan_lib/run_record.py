@@ -141,8 +141,10 @@ class MetricsLog:
         if not self.writes:
             return
         last = json.loads(self.lines.pop())
-        self._write_all()
+        if self.local:
+            self._write_all()
         self.write(last.pop("step"), last | metrics)
+        self.upload()
 
     def close(self) -> None:
         """Writes what is left."""

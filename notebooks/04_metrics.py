@@ -169,7 +169,8 @@ if not names and preset == "laptop" and kept.exists():
         print(f"All bars and curves: from {kept}, {said}.")
     else:
         print(f"Baselines: from {kept}, {said}; samples: of {generator.path}, {result['num_clips']} clips a side.")
-        anchored = anchored | {key: anchored.get(key, {}) | result.get(key, {}) for key in ("samples", "by_number")}
+        by_number = anchored.get("by_number", {}) | result["by_number"]
+        anchored |= {"samples": result["samples"], "by_number": by_number, "ports": result.get("ports", [])}
 shown = [name for name in ("samples", *anchors.BASELINES) if name in anchored]
 shown.sort(key=lambda name: anchored[name]["fvd"]["value"])
 words = {"samples": "samples of the model"} | {name: baseline.words for name, baseline in anchors.BASELINES.items()}
@@ -251,7 +252,7 @@ for port in anchored.get("ports", []):
 if anchored.get("ports"):
     print(anchored["ports"][0]["text"])
 else:
-    print("Not measured: run with port_clips=128.")
+    print(f"Not measured: run with port_clips={min(128, result['num_clips'])}.")
 
 # %% [markdown]
 # ## Paper and ours

@@ -63,7 +63,8 @@ asked = [float(s) for s in sigmas.split(",")] if sigmas else []
 measured_with = {"seed": seed, "num_clips": num_clips, "sigmas": asked}
 # Tables read truncation.json: a look at another number of clips lies beside it.
 name = f"truncation-{num_clips}-clips" if num_clips else "truncation"
-record = None if again else evaluation.find_record(name, generator, folders, **measured_with)
+kept = [] if again else [evaluation.find_record(n, generator, folders, **measured_with) for n in (name, "truncation")]
+record = next((found for found in kept if found), None)
 measured_now = record is None
 if measured_now:
     classifier = metrics.find_classifier(generator.experiment, workdir)

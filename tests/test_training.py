@@ -18,7 +18,7 @@ import mediapy
 import numpy as np
 import pytest
 
-from dvdgan_lib import best_model, data, devices, experiments, paper, sampling, training
+from dvdgan_lib import best_model, data, devices, experiments, paper, run_record, sampling, training
 from dvdgan_lib import metrics as metrics_lib
 from dvdgan_lib.checkpoints import CheckpointError, load_generator
 from dvdgan_lib.run_record import TIMES, check_configuration, record_configuration
@@ -278,6 +278,21 @@ def test_the_best_model_is_kept_with_its_checkpoint(run, tmp_path, tiny):
     assert "6 clips a side: few" in best.card["fid_of"]
     assert json.loads((folder / "best" / "best.json").read_text())["step"] == 2
     assert checkpoint_steps(folder / "best") == [2]
+
+
+def test_in_a_bucket_the_log_goes_up_with_checkpoints_and_what_was_missing(tmp_path):
+    """Not with every line: each time the whole of it is written."""
+    log = run_record.MetricsLog(tmp_path, 0)
+    log.local = False
+    log.write(1, {"a": 1.0})
+    assert log.file.read_text() == ""
+    log.upload()
+    assert [json.loads(line) for line in log.file.read_text().splitlines()] == [{"step": 1, "a": 1.0}]
+    resumed = run_record.MetricsLog(tmp_path, 1)
+    resumed.local = False
+    assert resumed.lacks("b")
+    resumed.amend({"b": 2.0})
+    assert [json.loads(line) for line in log.file.read_text().splitlines()] == [{"step": 1, "a": 1.0, "b": 2.0}]
 
 
 def test_what_a_signal_left_unmeasured_is_measured_on_going_on(run, tmp_path, tiny, monkeypatch):

@@ -149,6 +149,11 @@ def find(path: str | os.PathLike, split: str = "train", *, verify: bool = False)
     return RawSplit(f"BAIR robot pushing {split}", ("robot pushing",), tuple(videos), tuple(skipped))
 
 
+def _parts(message: bytes | memoryview) -> Iterator[tuple[int, memoryview]]:
+    """A message's fields that hold bytes or messages; numbers are of no use here, whatever a damaged record says."""
+    return ((number, value) for number, value in fields(message) if not isinstance(value, int))
+
+
 def parse(record: bytes, feature: str = "image_main/encoded") -> np.ndarray:
     """A `SequenceExample` (or `Example`: its features have the context's field number) -> uint8 [30, 64, 64, 3].
 
@@ -156,14 +161,14 @@ def parse(record: bytes, feature: str = "image_main/encoded") -> np.ndarray:
     """
     frames: dict[bytes, bytes | memoryview] = {}
     try:
-        for number, features in fields(memoryview(record)):
-            for _, entry in fields(features) if number == 1 else ():  # 1: context, a map
-                parts = dict(fields(entry))  # 1: key, 2: Feature
+        for number, features in _parts(memoryview(record)):
+            for _, entry in _parts(features) if number == 1 else ():  # 1: context, a map
+                parts = dict(_parts(entry))  # 1: key, 2: Feature
                 key = bytes(parts.get(1, b""))
                 if key.endswith(f"/{feature}".encode()):
-                    lists = dict(fields(parts[2]))  # 1: BytesList
-                    frames[key] = dict(fields(lists[1]))[1]  # 1: value
-    except (ValueError, IndexError, KeyError, TypeError) as error:
+                    lists = dict(_parts(parts[2]))  # 1: BytesList
+                    frames[key] = dict(_parts(lists[1]))[1]  # 1: value
+    except (ValueError, IndexError, KeyError) as error:
         raise VideoError(f"not a SequenceExample of bytes: {error}") from error
     video = np.empty((FRAMES, *SHAPE), np.uint8)
     for i in range(FRAMES):

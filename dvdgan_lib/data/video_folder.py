@@ -81,11 +81,11 @@ def find(folder: str | os.PathLike, split: str) -> RawSplit:
     return RawSplit(f"the folder {folder.name} ({split}: {remark})", tuple(chosen), videos, tuple(refused))
 
 
-_known: dict[tuple[str, int, int], VideoFacts | str] = {}  # of this process, which opens a folder several times to measure
+_known: dict[tuple[str, int, int], VideoFacts] = {}  # of this process, which opens a folder several times to measure
 
 
 def _facts(videos: Sequence[RawVideo]) -> list[VideoFacts | str]:
-    """`probe_all`, for files that were there before with that size and time from memory."""
+    """`probe_all`, for good files that were there before with that size and time from memory."""
 
     def file_now(video: RawVideo) -> tuple[str, int, int] | None:
         try:
@@ -97,7 +97,7 @@ def _facts(videos: Sequence[RawVideo]) -> list[VideoFacts | str]:
     files = [file_now(video) for video in videos]
     unknown = [i for i, file in enumerate(files) if file not in _known]
     found = dict(zip(unknown, probe_all([videos[i] for i in unknown]), strict=True))
-    _known.update((files[i], fact) for i, fact in found.items() if files[i])
+    _known.update((files[i], fact) for i, fact in found.items() if files[i] and not isinstance(fact, str))
     return [found[i] if i in found else _known[file] for i, file in enumerate(files)]
 
 
