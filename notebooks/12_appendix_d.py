@@ -38,7 +38,7 @@ sys.path.insert(0, os.getcwd())
 
 # %% tags=["parameters"]
 preset = "laptop"  # smoke, laptop, colab, paper
-seed = 0  # of samples by standing statistics and by the batch's; curves have three seeds at the laptop preset
+seed = 0  # of samples by standing statistics and by the batch's; of curves all seeds that there are are drawn
 workdir = "runs"
 artefacts = "appendix_d"
 figures_dir = ""  # empty: WORKDIR/PRESET/by_hand, apart from what the batch makes
