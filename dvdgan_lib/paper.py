@@ -480,7 +480,7 @@ ASSUMPTIONS = (
         "IS 32.97 +- 1.7, FVD 69.15 +- 1.16; what varies is not said",
         "Table 2: the standard deviation over four draws of samples, as TGAN's protocol has it; Tables 3 and 4: one draw, "
         "no deviation",
-        '"the Chainer implementation" (footnote 5) is TGAN\'s',
+        '"the Chainer [...] implementation of Inception Score for C3D" (footnote 5) is TGAN\'s, with such a deviation',
         "several draws of samples, or several trainings",
     ),
     Assumption(

@@ -98,7 +98,7 @@ def smooth_in_classes(evidence: Evidence) -> Finding:
 
 
 def beats_copying(evidence: Evidence, run: str) -> Finding | None:
-    """FVD, and PSNR of the first predicted frame, beside those of the last given frame repeated; on test clips."""
+    """FVD and PSNR of the first predicted frame, of experiment `run` beside the last given frame repeated; test clips."""
     record = evidence.records.get((run, "prediction"))
     if record is None:
         return None
