@@ -24,7 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Runs from a checkout that is not installed, too.
 
 from dvdgan_lib import experiments
-from dvdgan_lib.checkpoints import load_generator
+from dvdgan_lib.trained_generator import load_generator
 from dvdgan_lib.training import run_folder
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,8 +22,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Runs from a checkout that is not installed, too.
 
 from dvdgan_lib import devices, sampling
-from dvdgan_lib.checkpoints import TrainedGenerator
 from dvdgan_lib.generator import Generator
+from dvdgan_lib.trained_generator import TrainedGenerator
 from dvdgan_lib.updates import Updates
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,10 +12,10 @@ from matplotlib.patches import Patch
 
 from dvdgan_lib import boxes, drawing
 from dvdgan_lib.boxes import BATCH, BOX
+from dvdgan_lib.configuration import ModelConfig
 from dvdgan_lib.diagrams import Graph, Node, abstract_variables, dataflow, module_dataflow
 from dvdgan_lib.discriminators import DualDiscriminator
 from dvdgan_lib.drawing import BUS, ROW, UNIT, Positions
-from dvdgan_lib.experiments import ModelConfig
 from dvdgan_lib.generator import Generator
 
 _CONDITIONS = {"condition": "[z; e(y)]", "labels": "y"}

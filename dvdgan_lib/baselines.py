@@ -14,11 +14,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from dvdgan_lib import data
-from dvdgan_lib.checkpoints import TrainedGenerator
-from dvdgan_lib.experiments import Experiment
-from dvdgan_lib.layers import spectral_normalize
+from dvdgan_lib.configuration import Experiment
 from dvdgan_lib.sampling import at_truncation, draw, generate, standing_statistics
-from dvdgan_lib.training import given_for_statistics, given_frames, load_source
+from dvdgan_lib.spectral_norm import spectral_normalize
+from dvdgan_lib.trained_generator import TrainedGenerator
+from dvdgan_lib.training_data import given_for_statistics, given_frames, load_source
 from dvdgan_lib.updates import Updates
 
 BLUR = 1 / 16  # width of the Gaussian of "blurred", as a share of the frame's width: 2 pixels of 32
@@ -86,7 +86,7 @@ def sampled(generator: TrainedGenerator, num: int, seed: int, truncation: float 
     """Those of `sampling.sample`, made when they are asked for; predictions go on from held-out clips.
 
     Args:
-      generator: from `checkpoints.load_generator`.
+      generator: from `trained_generator.load_generator`.
       num: how many there are in all.
       seed: of latents and classes; sample i of a seed is the same however many there are.
       truncation: standard deviation of the latents, in (0, 1] (section 4.1.1).

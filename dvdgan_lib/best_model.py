@@ -21,11 +21,13 @@ from etils import epath
 from jax.sharding import NamedSharding
 
 from dvdgan_lib import data, hosts
-from dvdgan_lib.checkpoints import CheckpointError, Checkpoints, TrainedGenerator, export, write_atomically
-from dvdgan_lib.experiments import Experiment, UnknownExperimentError
-from dvdgan_lib.layers import spectral_normalize
+from dvdgan_lib.atomic_files import write_atomically
+from dvdgan_lib.checkpoints import CheckpointError, Checkpoints
+from dvdgan_lib.configuration import Experiment, UnknownExperimentError
 from dvdgan_lib.run_record import OF_FEW_CLIPS
 from dvdgan_lib.sampling import draw, generate, standing_statistics
+from dvdgan_lib.spectral_norm import spectral_normalize
+from dvdgan_lib.trained_generator import TrainedGenerator, export
 from dvdgan_lib.updates import State, Updates
 
 log = logging.getLogger(__name__)

@@ -10,15 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dvdgan_lib.layers import (
-    ConditionalNorm,
-    Conv2D,
-    Conv3D,
-    average_pool,
-    average_pool_3d,
-    fold_time,
-    upsample,
-)
+from dvdgan_lib.layers import ConditionalNorm, Conv2D, Conv3D, average_pool, average_pool_3d, fold_time, upsample
 
 BOTTLENECK = 4  # BigGAN-deep's ratio of a block's width to that of its 3x3 convolutions
 

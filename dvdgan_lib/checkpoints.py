@@ -1,16 +1,10 @@
-"""Checkpoints of a run (Orbax), and the export of a trained generator (safetensors and a card)."""
+"""Checkpoints of a run (Orbax)."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import datetime
-import importlib.metadata
 import json
 import logging
-import platform
-import subprocess
-import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,14 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
-from flax.traverse_util import flatten_dict, unflatten_dict
 from orbax.checkpoint import v1 as ocp
-from safetensors import SafetensorError
-from safetensors.numpy import load as tensors_of_safetensors
-from safetensors.numpy import save as safetensors_bytes
 
-from dvdgan_lib import experiments, hosts
-from dvdgan_lib.experiments import Experiment
+from dvdgan_lib import hosts
+from dvdgan_lib.provenance import versions
 
 log = logging.getLogger(__name__)
 
@@ -261,121 +251,3 @@ class Checkpoints:
         if not (self.folder / str(step) / "versions").exists():
             return {}
         return self._checkpointer.load_checkpointables(step, {"versions": None})["versions"]
-
-
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that a run's numbers and files depend on."""
-    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
-
-
-def git_commit() -> tuple[str, bool]:
-    """(commit of the checkout that this library lies in, whether files differ from it); ("unknown", True) outside git.
-
-    What is in figures/ doesn't count: the batch itself replaces it, one by one.
-    """
-    root = Path(__file__).resolve().parent.parent
-    run = lambda *args: subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, check=True).stdout  # noqa: E731
-    try:
-        changed = run("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)figures")
-        return run("rev-parse", "HEAD").strip(), bool(changed.strip())
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown", True
-
-
-def write_atomically(path: epath.PathLike, content: bytes | str) -> None:
-    """Writes beside the file, then renames: a reader, or a killed process, never sees half a file."""
-    path = epath.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not named by the process: in two containers on one disk these have the same numbers.
-    partial = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"
-    try:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
-        partial.replace(path)
-    except BaseException:  # as on a full disk, where what is left behind would be in the way of the next
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def metadata_of_safetensors(content: bytes) -> dict[str, str]:
-    """What lies beside the arrays of a safetensors file, which its package reads from paths only; ValueError or KeyError."""
-    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainedGenerator:
-    """What sampling needs of a run: the averaged (EMA) weights of G, spectral norm applied, and standing statistics."""
-
-    experiment: Experiment
-    params: dict
-    standing: dict  # the batch_stats collection at truncation 1; empty for norms without batch statistics
-    card: dict[str, Any]  # step, seed, commit, data, date ...
-    path: str
-
-
-def export(path: epath.PathLike, experiment: Experiment, params: dict, standing: dict, card: dict[str, Any]) -> None:
-    """Writes `path` (safetensors, with the configuration and the card inside) and the card beside it as .json.
-
-    A card that says itself when and by what it was made keeps that: of a model that is exported again.
-    """
-    made = {
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "jax": jax.__version__,
-        "versions": versions(),
-    }
-    card = {
-        "experiment": experiment.name,
-        "preset": experiment.preset,
-        **card,
-        **{k: card.get(k, v) for k, v in made.items()},
-    }
-    tensors = {}
-    for kind, tree in (("params", params), ("standing", standing)):
-        for name, value in flatten_dict(jax.device_get(tree), sep="/").items():
-            tensors[f"{kind}/{name}"] = np.ascontiguousarray(value)
-    metadata = {"experiment": experiment.to_json(), "card": json.dumps(card)}
-    path = epath.Path(path)
-    described = {
-        "differs_from_paper": experiments.differs_from_paper(experiment),
-        "config": json.loads(experiment.to_json()),
-    }
-    write_atomically(path.with_suffix(".json"), json.dumps(card | described, indent=1))
-    write_atomically(path, safetensors_bytes(tensors, metadata))
-
-
-def load_generator(path: epath.PathLike) -> TrainedGenerator:
-    """Reads what `export` wrote; `path` is the file, or the folder of the run that holds model.safetensors.
-
-    Raises:
-      CheckpointError: missing or damaged; one sentence.
-    """
-    file = epath.Path(path)
-    if file.is_dir():
-        file = file / "model.safetensors"
-    if not file.exists():
-        raise CheckpointError(
-            f"There is no trained model at {file}: train it first (notebook 03_train), or name another file; preset laptop "
-            "has models in pretrained/."
-        )
-    try:
-        content = file.read_bytes()  # not by path: the file may be in a bucket
-        tensors = tensors_of_safetensors(content)
-        metadata = metadata_of_safetensors(content)
-        experiment, card = _experiment_from_json(metadata["experiment"]), json.loads(metadata["card"])
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{file} is not a model that this library exported, or it is damaged: {error}.") from error
-    # Shipped weights may be rounded to half precision (`trained_models.ship`); what computes with them is not.
-    trees = unflatten_dict({name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}, sep="/")
-    return TrainedGenerator(experiment, trees["params"], trees.get("standing", {}), card, str(file))
-
-
-def _experiment_from_json(text: str) -> Experiment:
-    fields = json.loads(text)
-    kinds = {
-        "model": experiments.ModelConfig,
-        "data": experiments.DataConfig,
-        "training": experiments.TrainingConfig,
-        "evaluation": experiments.EvaluationConfig,
-        "cost": experiments.Cost,
-    }
-    return Experiment(**{key: kinds[key](**value) if key in kinds else value for key, value in fields.items()})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from dvdgan_lib import compared_judges, exact_judges, experiments, paper, trained_judges
+from dvdgan_lib import compared_judges, configuration, exact_judges, experiments, paper, trained_judges
 from dvdgan_lib.verdicts import NOT_MEASURED, Evidence, Finding
 
 
@@ -64,7 +64,7 @@ SHARED_RULES = {
     ),
 }
 _FIRST = paper.TABLE_1["kinetics600_64x64_12f"]
-_PHIS = tuple(f"phi_{kind}{seed}" for kind in experiments.PHIS for seed in ("", "-seed1", "-seed2"))
+_PHIS = tuple(f"phi_{kind}{seed}" for kind in configuration.PHIS for seed in ("", "-seed1", "-seed2"))
 _KS = tuple(f"{name}{seed}" for name in experiments.FIGURE_6["k"] for seed in ("", "-seed1", "-seed2"))
 _NORMS = ("norm_group", "norm_layer", "norm_instance", "norm_none")
 _TABLE_1 = tuple(paper.TABLE_1)

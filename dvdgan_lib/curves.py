@@ -24,7 +24,8 @@ import numpy as np
 from etils import epath
 
 from dvdgan_lib import experiments
-from dvdgan_lib.checkpoints import CheckpointError, write_atomically
+from dvdgan_lib.atomic_files import write_atomically
+from dvdgan_lib.checkpoints import CheckpointError
 from dvdgan_lib.metrics.frechet import SMALL_SAMPLE
 from dvdgan_lib.run_record import OF_FEW_CLIPS, exported_steps
 

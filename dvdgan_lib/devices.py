@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import math
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -144,3 +146,28 @@ def weight_sharding(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
     axis = max(range(len(shape)), key=lambda i: (shares[i], i))
     folded = Mesh(mesh.devices.reshape(-1, shares[axis]), ("copies", "pieces"))
     return NamedSharding(folded, PartitionSpec(*[None] * axis, "pieces"))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def gathered(whole: NamedSharding, place: Callable[[tuple[int, ...]], NamedSharding], weights: Any) -> Any:
+    """Weights that lie in pieces, whole on every device; of their gradients each device keeps its piece.
+
+    Args:
+      whole: `replicated` of the mesh.
+      place: (shape of a weight) -> where its pieces lie, see `weight_sharding`.
+      weights: pytree of arrays.
+    """
+    return jax.lax.with_sharding_constraint(weights, whole)
+
+
+def _gathered_forward(whole: NamedSharding, place: Callable, weights: Any) -> tuple[Any, None]:
+    return gathered(whole, place, weights), None
+
+
+def _gathered_backward(whole: NamedSharding, place: Callable, _: None, gradient: Any) -> tuple[Any]:
+    # Whole first: pieces of a gradient would make XLA split the features by channels, from layer to layer.
+    gradient = jax.lax.with_sharding_constraint(gradient, whole)
+    return (jax.tree.map(lambda g: jax.lax.with_sharding_constraint(g, place(g.shape)), gradient),)
+
+
+gathered.defvjp(_gathered_forward, _gathered_backward)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from dvdgan_lib.attention import Attention
 from dvdgan_lib.biggan_deep import DDeepBlock
-from dvdgan_lib.experiments import ModelConfig
+from dvdgan_lib.configuration import ModelConfig
 from dvdgan_lib.layers import DBlock, DBlock3D, average_pool, fold_time, orthogonal
 
 

@@ -14,10 +14,12 @@ from etils import epath
 
 from dvdgan_lib import baselines as anchors
 from dvdgan_lib import metrics
-from dvdgan_lib.checkpoints import TrainedGenerator, git_commit, write_atomically
-from dvdgan_lib.experiments import Experiment
+from dvdgan_lib.atomic_files import write_atomically
+from dvdgan_lib.configuration import Experiment
 from dvdgan_lib.metrics.weights import WeightsError, default_path
-from dvdgan_lib.training import load_source
+from dvdgan_lib.provenance import git_commit
+from dvdgan_lib.trained_generator import TrainedGenerator
+from dvdgan_lib.training_data import load_source
 
 log = logging.getLogger(__name__)
 
@@ -238,7 +240,7 @@ def evaluate(
     what is measured under "paper".
 
     Args:
-      generator: from `checkpoints.load_generator`.
+      generator: from `trained_generator.load_generator`.
       cache: a folder for I3D features, keyed by what they were computed of.
       seed: of the samples; classes are drawn uniformly.
       num_clips: N; None takes the experiment's. Fewer where the data set, or the split of a baseline, has fewer: the record

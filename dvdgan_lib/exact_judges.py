@@ -15,10 +15,11 @@ import numpy as np
 
 from dvdgan_lib import experiments, pods
 from dvdgan_lib.attention import self_attention, separable_attention
+from dvdgan_lib.configuration import ModelConfig
 from dvdgan_lib.discriminators import DualDiscriminator
-from dvdgan_lib.experiments import ModelConfig
-from dvdgan_lib.layers import Norm, orthogonal_weights
+from dvdgan_lib.layers import Norm
 from dvdgan_lib.model_summary import summarize
+from dvdgan_lib.spectral_norm import orthogonal_weights
 from dvdgan_lib.verdicts import CONTRADICTED, DIRECTION, NOT_SEEN, REPRODUCED, Evidence, Finding, by_factor, weakest
 
 

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from dvdgan_lib import curves, experiments
-from dvdgan_lib.experiments import Experiment
+from dvdgan_lib.configuration import Experiment
 
 FIRST = "kinetics600_64x64_12f"  # Table 1's first row: the one that was looked at on its way
 SAME = {"k_8": "phi_pool2"}  # one configuration under two names

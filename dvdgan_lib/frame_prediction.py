@@ -5,8 +5,8 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
+from dvdgan_lib.configuration import ModelConfig
 from dvdgan_lib.discriminators import spatial_blocks
-from dvdgan_lib.experiments import ModelConfig
 from dvdgan_lib.layers import Conv2D, fold_time
 
 

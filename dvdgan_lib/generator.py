@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from dvdgan_lib.attention import Attention
 from dvdgan_lib.biggan_deep import GDeepBlock
+from dvdgan_lib.configuration import ModelConfig
 from dvdgan_lib.conv_gru import ConvGRU
-from dvdgan_lib.experiments import ModelConfig
 from dvdgan_lib.frame_prediction import ConditioningEncoder
 from dvdgan_lib.layers import AffineNorm, Conv2D, GBlock, fold_time, orthogonal
 

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 import numpy as np
 from etils import epath
 
-from dvdgan_lib.checkpoints import write_atomically
+from dvdgan_lib.atomic_files import write_atomically
 
 LARGEST_LOSS = 1e4
 LARGEST_SINGULAR_VALUE = 1e4

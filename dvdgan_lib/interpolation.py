@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dvdgan_lib.checkpoints import TrainedGenerator
 from dvdgan_lib.sampling import generate
+from dvdgan_lib.trained_generator import TrainedGenerator
 
 
 def _between(first: np.ndarray, last: np.ndarray, columns: int) -> np.ndarray:

@@ -20,10 +20,10 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from dvdgan_lib.attention import Attention
+from dvdgan_lib.configuration import Experiment, ModelConfig
 from dvdgan_lib.conv_gru import ConvGRU
 from dvdgan_lib.diagrams import one_frame
 from dvdgan_lib.discriminators import DualDiscriminator, Score, SpatialDiscriminator, TemporalDiscriminator
-from dvdgan_lib.experiments import Experiment, ModelConfig
 from dvdgan_lib.generator import Generator
 from dvdgan_lib.layers import Conv2D, Conv3D
 

@@ -21,7 +21,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from dvdgan_lib.checkpoints import TrainedGenerator, git_commit, write_atomically
+from dvdgan_lib.atomic_files import write_atomically
+from dvdgan_lib.provenance import git_commit
+from dvdgan_lib.trained_generator import TrainedGenerator
 
 mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())  # the wheel's own binary: nothing to install by hand
 

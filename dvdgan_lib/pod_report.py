@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dvdgan_lib import pods
-from dvdgan_lib.experiments import Experiment, UnknownExperimentError
+from dvdgan_lib.configuration import Experiment, UnknownExperimentError
 
 Row = dict[str, Any]
 

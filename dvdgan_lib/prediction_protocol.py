@@ -15,10 +15,10 @@ from etils import epath
 
 from dvdgan_lib import data, metrics
 from dvdgan_lib.baselines import continue_last_frame, untrained
-from dvdgan_lib.checkpoints import TrainedGenerator
 from dvdgan_lib.evaluation import described, measured_on
 from dvdgan_lib.sampling import sample
-from dvdgan_lib.training import load_source
+from dvdgan_lib.trained_generator import TrainedGenerator
+from dvdgan_lib.training_data import load_source
 
 
 @dataclasses.dataclass(frozen=True)

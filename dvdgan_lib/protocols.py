@@ -16,12 +16,12 @@ from etils import epath
 from dvdgan_lib import data, metrics
 from dvdgan_lib.baselines import available, real_clips, sampled
 from dvdgan_lib.best_model import Measure
-from dvdgan_lib.checkpoints import TrainedGenerator
 from dvdgan_lib.evaluation import PAPERS_NETWORK, described, measured_on, papers_reference, see
 from dvdgan_lib.interpolation import walk_in_latents
 from dvdgan_lib.metrics import memorization
 from dvdgan_lib.sampling import batch_statistics, draw, generate, sample
-from dvdgan_lib.training import load_source
+from dvdgan_lib.trained_generator import TrainedGenerator
+from dvdgan_lib.training_data import load_source
 
 # --- Table 1's right half: truncation ---
 

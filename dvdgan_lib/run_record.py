@@ -9,8 +9,10 @@ import json
 from etils import epath
 
 from dvdgan_lib import hosts
-from dvdgan_lib.checkpoints import CheckpointError, git_commit, versions, write_atomically
-from dvdgan_lib.experiments import DataConfig, Experiment, ModelConfig, TrainingConfig
+from dvdgan_lib.atomic_files import write_atomically
+from dvdgan_lib.checkpoints import CheckpointError
+from dvdgan_lib.configuration import DataConfig, Experiment, ModelConfig, TrainingConfig
+from dvdgan_lib.provenance import git_commit, versions
 
 
 def check_configuration(folder: epath.Path, experiment: Experiment, replicas: int) -> tuple[list[str], int]:

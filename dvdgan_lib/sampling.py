@@ -13,10 +13,10 @@ from jax.sharding import NamedSharding
 from tqdm.auto import tqdm
 
 from dvdgan_lib import devices
-from dvdgan_lib.checkpoints import TrainedGenerator, load_generator
-from dvdgan_lib.experiments import Experiment, ModelConfig
+from dvdgan_lib.configuration import Experiment, ModelConfig
 from dvdgan_lib.generator import Generator
 from dvdgan_lib.layers import from_pixels
+from dvdgan_lib.trained_generator import TrainedGenerator, load_generator
 
 
 def check_conditioning(model: ModelConfig, conditioning: np.ndarray | None, num: int | None = None) -> None:
@@ -110,7 +110,7 @@ def at_truncation(
     """The generator with the standing statistics of that truncation, where its norms have any (section 4.1.1).
 
     Args:
-      generator: from `checkpoints.load_generator`.
+      generator: from `trained_generator.load_generator`.
       truncation: standard deviation of the latents, in (0, 1]; of 1 it has them already.
       conditioning: for prediction, the frames to go on from, uint8 [N, C, H, W, 3].
     """
@@ -156,7 +156,7 @@ def generate(
     """Videos of given latents and classes.
 
     Args:
-      generator: from `checkpoints.load_generator`.
+      generator: from `trained_generator.load_generator`.
       latents: [N, latent_dim], already scaled by the truncation.
       labels: [N], int.
       truncation: which standing statistics to use.

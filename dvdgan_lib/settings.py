@@ -11,8 +11,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from dvdgan_lib import experiments
-from dvdgan_lib.experiments import Experiment, UnknownExperimentError
+from dvdgan_lib import configuration, experiments
+from dvdgan_lib.configuration import Experiment, UnknownExperimentError
 
 _PARTS = ("model", "data", "training", "evaluation")
 
@@ -42,7 +42,7 @@ def changed(experiment: Experiment, settings: Sequence[str]) -> Experiment:
             raise UnknownExperimentError(f"There is no setting {path.strip()}; of {part} there are {', '.join(kinds)}.")
         value = _value(text.strip(), kinds[name], path.strip())
         experiment = dataclasses.replace(experiment, **{part: dataclasses.replace(own, **{name: value})})
-    return experiments.check(experiment)
+    return configuration.check(experiment)
 
 
 def _value(text: str, kind: str, path: str) -> Any:

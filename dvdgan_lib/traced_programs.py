@@ -20,8 +20,8 @@ import jax
 from jax import export
 
 from dvdgan_lib import devices
-from dvdgan_lib.checkpoints import write_atomically
-from dvdgan_lib.experiments import Experiment
+from dvdgan_lib.atomic_files import write_atomically
+from dvdgan_lib.configuration import Experiment
 
 log = logging.getLogger(__name__)
 

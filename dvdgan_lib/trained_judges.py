@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dvdgan_lib import data, experiments, interpolation, paper, sampling, selection, training
+from dvdgan_lib import data, experiments, interpolation, paper, sampling, selection, training_data
 from dvdgan_lib.metrics.memorization import abruptness, pixels
 from dvdgan_lib.verdicts import (
     ALIKE,
@@ -211,7 +211,7 @@ def longer_keeps_detail(evidence: Evidence) -> Finding | None:
         return None
     shares, sizes = [], []
     for generator in (evidence.generator, evidence.longer):
-        source = training.load_source(generator.experiment, "test")
+        source = training_data.load_source(generator.experiment, "test")
         real = data.first_clips(source, min(DETAIL_CLIPS, len(source)))[0]
         videos = sampling.sample(generator, DETAIL_CLIPS, seed=5)
         shares.append(float(selection.detail(videos).mean() / selection.detail(real).mean()))

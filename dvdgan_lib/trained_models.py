@@ -15,7 +15,8 @@ import numpy as np
 from etils import epath
 
 from dvdgan_lib import experiments, training
-from dvdgan_lib.checkpoints import CheckpointError, TrainedGenerator, export, load_generator
+from dvdgan_lib.checkpoints import CheckpointError
+from dvdgan_lib.trained_generator import TrainedGenerator, export, load_generator
 
 
 def find(

@@ -28,18 +28,18 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dvdgan_lib import devices, traced_programs
+from dvdgan_lib.configuration import Experiment
 from dvdgan_lib.discriminators import DualDiscriminator
-from dvdgan_lib.experiments import Experiment
 from dvdgan_lib.generator import Generator
-from dvdgan_lib.layers import (
+from dvdgan_lib.layers import from_pixels
+from dvdgan_lib.objectives import discriminator_loss, generator_loss
+from dvdgan_lib.spectral_norm import (
     Params,
-    from_pixels,
     init_spectral_vectors,
     largest_singular_value,
     orthogonal_weights,
     spectral_normalize,
 )
-from dvdgan_lib.objectives import discriminator_loss, generator_loss
 
 
 class State(NamedTuple):
@@ -71,25 +71,6 @@ def compiler_options(experiment: Experiment) -> dict[str, Any] | None:
     return {"xla_backend_optimization_level": 0 if experiment.preset == "smoke" else 1}
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _gathered(whole: NamedSharding, place: Callable[[tuple[int, ...]], NamedSharding], weights: Params) -> Params:
-    """Weights that lie in pieces, whole on every device; of their gradients each device keeps its piece."""
-    return jax.lax.with_sharding_constraint(weights, whole)
-
-
-def _gathered_forward(whole: NamedSharding, place: Callable, weights: Params) -> tuple[Params, None]:
-    return _gathered(whole, place, weights), None
-
-
-def _gathered_backward(whole: NamedSharding, place: Callable, _: None, gradient: Params) -> tuple[Params]:
-    # Whole first: pieces of a gradient would make XLA split the features by channels, from layer to layer.
-    gradient = jax.lax.with_sharding_constraint(gradient, whole)
-    return (jax.tree.map(lambda g: jax.lax.with_sharding_constraint(g, place(g.shape)), gradient),)
-
-
-_gathered.defvjp(_gathered_forward, _gathered_backward)
-
-
 class Updates:
     """The updates of one experiment, jitted."""
 
@@ -109,7 +90,7 @@ class Updates:
         if t.sharding == "sharded":
             place = functools.partial(devices.weight_sharding, mesh)
             where = jax.tree.map(lambda x: place(x.shape), jax.eval_shape(self._init, np.uint32(0)))
-            self._gather = functools.partial(_gathered, self.replicated, place)
+            self._gather = functools.partial(devices.gathered, self.replicated, place)
         self.state_sharding = where
         # It runs once, and takes the compiler longer than it runs.
         once = {"xla_backend_optimization_level": 0} if devices.target_platform() == "cpu" else options

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dvdgan_lib.checkpoints import TrainedGenerator
 from dvdgan_lib.curves import Curve
+from dvdgan_lib.trained_generator import TrainedGenerator
 
 REPRODUCED, DIRECTION, NOT_SEEN = "reproduced", "direction only", "not seen"
 CONTRADICTED, NOT_TESTABLE, NOT_MEASURED = "contradicted", "not testable here", "not measured yet"

@@ -47,7 +47,7 @@ from pathlib import Path
 
 from IPython.display import Image, Markdown, display
 
-from dvdgan_lib import devices, experiments, model_summary, paper, plots, sampling, trained_models, training
+from dvdgan_lib import devices, experiments, model_summary, paper, plots, sampling, trained_models, training_data
 
 devices.setup()
 generator = trained_models.find("kinetics600_64x64_12f", preset, workdir, models)
@@ -61,7 +61,7 @@ generator = trained_models.find("kinetics600_64x64_12f", preset, workdir, models
 # One draw of latents, one class, one video. These are of the model that this preset has, in the classes it knows.
 
 # %%
-classes = training.load_source(generator.experiment).class_names
+classes = training_data.load_source(generator.experiment).class_names
 labels = list(range(min(8, len(classes))))
 videos = sampling.sample(generator, len(labels), labels=labels, seed=seed)
 plots.show_videos(

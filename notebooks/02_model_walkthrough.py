@@ -70,6 +70,7 @@ from dvdgan_lib import (
     paper,
     plots,
     sampling,
+    spectral_norm,
     updates,
 )
 from dvdgan_lib.conv_gru import ConvGRU
@@ -456,7 +457,7 @@ plt.show()
 # frame.
 
 # %%
-code(layers.spectral_normalize, "flat, new_vectors = ")
+code(spectral_norm.spectral_normalize, "flat, new_vectors = ")
 
 # %% [markdown]
 # Against the SVD. The orthogonal start has all singular values at 1, so that the first estimate is exact; trained weights
@@ -469,8 +470,8 @@ for second in (0.5, 0.9, 0.99):
     singular = np.concatenate([[2.0, 2.0 * second], 2.0 * second * np.linspace(0.98, 0.1, 30)])
     kernels[f"second at {second}"] = ((left_vectors * singular) @ right_vectors).reshape(3, 3, 16, 32).astype(np.float32)
 params = {name: {"kernel": kernel} for name, kernel in kernels.items()}
-vectors = layers.init_spectral_vectors(params, jax.random.key(seed))
-step = jax.jit(lambda vectors: layers.spectral_normalize(params, vectors, update=True))
+vectors = spectral_norm.init_spectral_vectors(params, jax.random.key(seed))
+step = jax.jit(lambda vectors: spectral_norm.spectral_normalize(params, vectors, update=True))
 estimates = {name: [] for name in kernels}
 for _ in range(60):
     divided, vectors = step(vectors)

@@ -54,13 +54,13 @@ import mediapy
 import numpy as np
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import curves, experiments, forecast, plots, sampling, training
+from dvdgan_lib import curves, experiments, forecast, plots, sampling, training, training_data
 
 run = experiments.get(experiment, preset)
 if data_dir:
-    run = training.with_folder(run, data_dir)
+    run = training_data.with_folder(run, data_dir)
 folder = training.run_folder(run, workdir, seed)
-print(training.with_data_at_hand(run).describe())
+print(training_data.with_data_at_hand(run).describe())
 print("\nAll experiments:", ", ".join(experiments.NAMES))
 
 # %% [markdown]
@@ -143,9 +143,9 @@ if (folder / "model.safetensors").exists():
     # A prediction run goes on from the first frames of test clips; a synthesis run is given none.
     count, given = 16, None
     if run.model.conditioning_frames:
-        test = training.load_source(run, "test")
+        test = training_data.load_source(run, "test")
         count = min(count, len(test))
-        given = training.given_frames(run, test, count)
+        given = training_data.given_frames(run, test, count)
     videos = sampling.sample(folder, count, seed=seed, conditioning=given)
     plots.show_videos(videos, columns=8, scale=max(1, 96 // run.model.resolution))
 else:

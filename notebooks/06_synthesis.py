@@ -63,7 +63,7 @@ from dvdgan_lib import (
     sampling,
     selection,
     trained_models,
-    training,
+    training_data,
 )
 from dvdgan_lib.checkpoints import CheckpointError
 
@@ -142,7 +142,7 @@ def accuracy_on_real(experiment):
     """What the stand-in's classifier, which learned at one size, is worth at this one; as an addition to a cell."""
     if (classifier := metrics.find_classifier(experiment, workdir)) is None:
         return ""
-    source = training.load_source(experiment, "test")
+    source = training_data.load_source(experiment, "test")
     clips = data.first_clips(source, min(256, experiment.evaluation.num_clips, len(source)))
     return f" (real: {100 * metrics.class_accuracy(*clips, classifier).value:.0f} %)"
 
@@ -300,10 +300,10 @@ if "figure_01" in wanted:
 FIGURE_2_BATCH = 16 if preset == "smoke" else 256
 if "figure_02" in wanted:
     generator = generator_of("kinetics600_64x64_12f")
-    classes = training.load_source(generator.experiment).class_names
+    classes = training_data.load_source(generator.experiment).class_names
     videos = sampling.sample(generator, FIGURE_2_BATCH, seed=seed)
     labels = sampling.draw(generator.experiment.model, FIGURE_2_BATCH, 1.0, (seed,))[1]
-    source = training.load_source(generator.experiment)
+    source = training_data.load_source(generator.experiment)
     real = data.first_clips(source, min(FIGURE_2_BATCH, len(source)))[0]
     picked = selection.pick(videos)
     shown = np.linspace(0, videos.shape[1] - 1, 6).round().astype(int)
@@ -346,7 +346,7 @@ if "figure_02" in wanted:
 # %%
 if "figure_04" in wanted:
     generator = generator_of("kinetics600_64x64_12f")
-    classes = training.load_source(generator.experiment).class_names
+    classes = training_data.load_source(generator.experiment).class_names
     chosen = np.random.default_rng(seed).permutation(len(classes))[:4]
     videos = sampling.sample(generator, 15 * len(chosen), labels=np.repeat(chosen, 15), seed=seed)
     scale = max(1, 64 // videos.shape[2])
@@ -366,7 +366,7 @@ if "figure_04" in wanted:
 # %%
 if "figure_05" in wanted:
     generator = generator_of("kinetics600_64x64_48f")
-    classes = training.load_source(generator.experiment).class_names
+    classes = training_data.load_source(generator.experiment).class_names
     wished = [name for name in (figure_05_class or "cutting watermelon", "pulse ring") if name in classes]
     label = classes.index(wished[0]) if wished else int(np.random.default_rng(seed).integers(len(classes)))
     how = "chosen" if wished else "drawn at random"

@@ -51,7 +51,17 @@ models = {}  # experiment: path of its model; those not named are looked for in 
 import numpy as np
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import devices, evaluation, metrics, paper, plots, protocols, sampling, trained_models, training
+from dvdgan_lib import (
+    devices,
+    evaluation,
+    metrics,
+    paper,
+    plots,
+    protocols,
+    sampling,
+    trained_models,
+    training_data,
+)
 
 devices.setup()
 wanted = {name.strip() for name in artefacts.split(",")}
@@ -104,7 +114,7 @@ print(points[-1]["fid"]["text"], points[-1]["inception_score"]["text"], sep="\n"
 # %%
 if "truncation" in wanted:
     m = generator.experiment.model
-    classes = training.load_source(generator.experiment).class_names
+    classes = training_data.load_source(generator.experiment).class_names
     shown = [sigma[i] for i in np.unique(np.linspace(0, len(sigma) - 1, 5).round().astype(int))]
     labels = np.resize(np.arange(len(classes)), 16)
     rows = [sampling.sample(generator, 16, labels=labels, truncation=s, seed=seed, progress=False) for s in shown]

@@ -61,7 +61,7 @@ from dvdgan_lib import (
     protocols,
     sampling,
     trained_models,
-    training,
+    training_data,
 )
 from dvdgan_lib.metrics.memorization import abruptness, nearest_neighbours, pixels
 
@@ -93,7 +93,7 @@ if "table_2" in wanted:
     measured = {}
     if classifier:
         n = experiment.evaluation.num_clips
-        test = training.load_source(experiment, "test")
+        test = training_data.load_source(experiment, "test")
         held_out, held_out_labels = data.first_clips(test, min(n, len(test)))
         labels = sampling.draw(m, n, 1.0, (seed,))[1]
         untrained = sampling.sample(baselines.untrained(experiment), n, seed=seed)
@@ -158,7 +158,7 @@ if "table_2" in wanted:
 # %%
 if "figure_09" in wanted:
     generator = generator_of("ucf101_128x128_16f")
-    classes = training.load_source(generator.experiment).class_names
+    classes = training_data.load_source(generator.experiment).class_names
     walks = [interpolation.walk_in_latents(generator, columns, np.random.default_rng((seed, 9, i))) for i in range(4)]
     jumps = [abruptness(pixels(videos)) for videos, _ in walks]
     scale = max(1, 96 // generator.experiment.model.resolution)
@@ -199,7 +199,7 @@ if "memorization" in wanted:
         record = evaluation.measured_on(generator) | {"seed": seed, "command": command} | found[-1]
         folder = trained_models.record_folders(generator, workdir)[0]
         evaluation.save_evaluation(record, folder / "memorization.json")  # the ledger reads it
-        train = training.load_source(generator.experiment)
+        train = training_data.load_source(generator.experiment)
         seen = data.first_clips(train, min(len(train), 512))[0]
         videos = sampling.sample(generator, 8, seed=seed)
         nearest = nearest_neighbours(pixels(videos), pixels(seen)).indices[:, 0]
@@ -227,7 +227,7 @@ if "memorization" in wanted:
         f"Memorisation against the number of training clips. {m.num_frames} frames of {m.resolution}x{m.resolution}, preset "
         f"{preset}; {steps} steps; {generators[-1].card['data']}. {count} samples each, one model each, no spread."
     )
-    t, of_all = generators[-1].experiment.training, len(training.load_source(generators[-1].experiment))
+    t, of_all = generators[-1].experiment.training, len(training_data.load_source(generators[-1].experiment))
     drawn = t.d_updates * t.batch_size * generators[-1].card["steps"]
     if of_all > 512:
         caption += f" Of its {of_all:,} clips the last is compared with the first 512; it drew {drawn:,} in training"

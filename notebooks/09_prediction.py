@@ -62,7 +62,7 @@ from dvdgan_lib import (
     prediction_protocol,
     sampling,
     trained_models,
-    training,
+    training_data,
 )
 from dvdgan_lib.checkpoints import CheckpointError
 from dvdgan_lib.metrics.i3d import MIN_FRAMES
@@ -132,7 +132,7 @@ if "prediction" in wanted:
     experiment, m = generator.experiment, generator.experiment.model
     record = record_of(experiment.name, "prediction", prediction_protocol.evaluate_prediction)
     results = record["results"]["test"]
-    source = training.load_source(experiment, "test")
+    source = training_data.load_source(experiment, "test")
     num_shown = min(NUM_SHOWN, len(source))
     real, _ = data.first_clips(source, num_shown)
     c = m.conditioning_frames
@@ -278,7 +278,7 @@ if "table_4" in wanted:
         + " ".join(f"{trained_models.described(g)} {sources[g.experiment.name]}" for g in (predictor, synthesizer))
     )
     # To look at before the numbers are read: what they are of.
-    source = training.load_source(predictor.experiment, "test")
+    source = training_data.load_source(predictor.experiment, "test")
     real, labels = data.first_clips(source, min(2 * NUM_SHOWN, len(source)))
     foreseen = sampling.sample(predictor, len(real), seed=seed, conditioning=real[:, :c])
     synthesized = sampling.sample(synthesizer, len(real), labels, seed=seed)

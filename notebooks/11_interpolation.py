@@ -50,7 +50,7 @@ models = {}  # experiment: path of its model; those not named are looked for in 
 import numpy as np
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import devices, interpolation, plots, trained_models, training
+from dvdgan_lib import devices, interpolation, plots, trained_models, training_data
 from dvdgan_lib.metrics.memorization import abruptness, pixels
 
 devices.setup()
@@ -59,7 +59,7 @@ figures_dir = figures_dir or f"{workdir}/{preset}/by_hand"
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 generator = trained_models.find(experiment, preset, workdir, models)
 model = generator.experiment.model
-classes = training.load_source(generator.experiment).class_names
+classes = training_data.load_source(generator.experiment).class_names
 rows = np.linspace(0, model.num_frames - 1, 6).round().astype(int)  # "all six timesteps displayed here"
 scale = max(1, 64 // model.resolution)
 

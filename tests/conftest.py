@@ -4,6 +4,7 @@ import contextlib
 import copy
 import dataclasses
 import os
+import resource
 
 import pytest
 
@@ -130,3 +131,19 @@ def float64():
     with contextlib.ExitStack() as stack:
         stack.enter_context(context(True))
         yield
+
+
+@pytest.fixture(scope="session")
+def no_file_above():
+    """A context in which no file can be written beyond so many bytes: that fails as it does on a full disk."""
+
+    @contextlib.contextmanager
+    def limited(num_bytes):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))  # Python ignores the signal that comes with it
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

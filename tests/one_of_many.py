@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import numpy as np
 
-from dvdgan_lib import data, devices, experiments, hosts, training
+from dvdgan_lib import data, devices, experiments, hosts, training, training_data
 from dvdgan_lib.best_model import averaged_generator
 from dvdgan_lib.updates import Updates
 
@@ -46,7 +46,7 @@ def numbers(experiment, start, steps=0):
     """
     updates, size = Updates(experiment), experiment.training.batch_size
     share = {"host": jax.process_index(), "hosts": jax.process_count(), "threads": 1}
-    batches = data.batches(training.load_source(experiment), size, 0, replicas=4, **share)
+    batches = data.batches(training_data.load_source(experiment), size, 0, replicas=4, **share)
     state, batch = placed(updates, start), next_batch(updates, batches)
     lowered = updates.update_d.lower(state, *batch, np.int32(0)), updates.update_g.lower(state)
     with ThreadPoolExecutor() as pool:

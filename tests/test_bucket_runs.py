@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from fake_bucket import FakeBucket
 
-from dvdgan_lib.checkpoints import load_generator
 from dvdgan_lib.run_record import TIMES
+from dvdgan_lib.trained_generator import load_generator
 
 # Another process, since clients read the environment once.
 RUNS = """

@@ -1,11 +1,8 @@
-"""Checkpoints that come back exactly or not at all, and exported models."""
+"""Checkpoints that come back exactly or not at all."""
 
-import contextlib
-import dataclasses
 import json
 import logging
 import os
-import resource
 import shutil
 import socket
 import subprocess
@@ -19,15 +16,10 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from dvdgan_lib import checkpoints, experiments
-from dvdgan_lib.checkpoints import (
-    CheckpointError,
-    Checkpoints,
-    export,
-    load_generator,
-    write_atomically,
-)
+from dvdgan_lib import checkpoints
+from dvdgan_lib.checkpoints import CheckpointError, Checkpoints
 from dvdgan_lib.data import batches, load
+from dvdgan_lib.provenance import versions
 
 # Orbax leaves coroutines behind where reading fails; that they were never awaited is said when they are collected.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -103,19 +95,8 @@ def test_what_is_being_saved_is_not_what_training_writes_next(tmp_path):
         assert_restored(tmp_path / "checkpoints", step - 1, following)
 
 
-@contextlib.contextmanager
-def no_file_above(num_bytes):
-    """As a full disk does, this makes writing fail; Python ignores the signal that comes with it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("wait", [True, False])
-def test_a_checkpoint_that_cannot_be_written_is_one_sentence(tmp_path, wait):
+def test_a_checkpoint_that_cannot_be_written_is_one_sentence(tmp_path, no_file_above, wait):
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     data = numbers()
     checkpoints.save(1, state(1), data)
@@ -132,25 +113,13 @@ def test_a_checkpoint_that_cannot_be_written_is_one_sentence(tmp_path, wait):
     assert_restored(tmp_path / "checkpoints", 1, following)
 
 
-def test_what_is_written_atomically_leaves_nothing_behind_on_a_full_disk(tmp_path):
-    file = tmp_path / "record.json"
-    write_atomically(file, "{}")
-    with pytest.raises(OSError, match="File too large"), no_file_above(64):
-        write_atomically(file, 100 * " ")
-    assert [path.name for path in tmp_path.iterdir()] == [file.name]
-    assert file.read_text() == "{}"
-
-
-def test_versions_are_in_a_checkpoint_and_in_an_export(run, exported):
+def test_versions_are_in_a_checkpoint(run):
     folder, _ = run
     checkpoints = Checkpoints(folder)
-    said = checkpoints.versions(4)
-    assert said["jax"] == jax.__version__
-    assert {"python", "flax", "optax", "orbax-checkpoint", "grain"} <= said.keys()
+    assert checkpoints.versions(4) == versions()
     shutil.rmtree(folder / "4" / "versions")
     assert checkpoints.versions(4) == {}, "the first ones had none"
     checkpoints.close()
-    assert load_generator(exported[0]).card["versions"] == said
 
 
 # Restored onto one device and onto four, from a checkpoint of this process's two.
@@ -509,85 +478,3 @@ def test_any_number_of_hosts_goes_on_with_the_same_batches(tmp_path, hosts):
         made = [next(share) for share in shares]
         for key in wanted:
             np.testing.assert_array_equal(np.concatenate([batch[key] for batch in made]), wanted[key])
-
-
-# --- Exported models --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def trees():
-    rng = np.random.default_rng(0)
-    params = {"gru_0": {"reset_kernel": rng.normal(size=(3, 3, 4, 2)).astype(np.float32)}, "b": np.float32([1, 2])}
-    return params, {"final_norm": {"norm": {"mean": np.ones((12, 2), np.float32)}}}
-
-
-@pytest.fixture
-def exported(tmp_path, trees):
-    """A model with an unusual value in each part of its configuration."""
-    experiment = experiments.get("phi_crop", "smoke")
-    experiment = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, folder="my videos"))
-    path = tmp_path / "run" / "model.safetensors"
-    export(path, experiment, *trees, {"seed": 3, "steps": 7})
-    return path, experiment
-
-
-@pytest.mark.parametrize("by", ["file", "folder"])
-def test_export_comes_back(exported, trees, by):
-    path, experiment = exported
-    loaded = load_generator(path if by == "file" else path.parent)
-    assert loaded.experiment == experiment
-    jax.tree.map(np.testing.assert_array_equal, (loaded.params, loaded.standing), trees)
-    assert {"seed": 3, "steps": 7, "experiment": "phi_crop", "preset": "smoke"}.items() <= loaded.card.items()
-    card = json.loads(path.with_suffix(".json").read_text())
-    assert card["config"]["model"]["phi"] == "crop"
-    assert {name: card[name] for name in loaded.card} == loaded.card
-
-
-def test_a_norm_without_statistics_comes_back_too(tmp_path, trees):
-    path = tmp_path / "model.safetensors"
-    export(path, experiments.get("norm_group", "smoke"), trees[0], {}, {})
-    assert load_generator(path).standing == {}
-
-
-def test_missing_model_is_one_sentence(tmp_path):
-    for path in (tmp_path, tmp_path / "no" / "model.safetensors"):
-        with pytest.raises(CheckpointError, match=r"There is no trained model at .*: train it first"):
-            load_generator(path)
-
-
-def test_damaged_or_foreign_model_is_one_sentence(exported, tmp_path):
-    from safetensors.numpy import save_file
-
-    path, _ = exported
-    whole = path.read_bytes()
-    foreign = tmp_path / "foreign.safetensors"
-    save_file({"x": np.ones(3)}, foreign)
-    for damaged in (whole[: len(whole) // 2], whole[:4], b"", b"\0" * 100, foreign.read_bytes()):
-        path.write_bytes(damaged)
-        with pytest.raises(CheckpointError, match="is not a model that this library exported, or it is damaged") as error:
-            load_generator(path)
-        assert "\n" not in str(error.value)
-
-
-def test_writing_leaves_one_whole_file(tmp_path):
-    file = tmp_path / "folder" / "notes.txt"
-    write_atomically(file, "first")
-    write_atomically(file, b"second")
-    assert file.read_bytes() == b"second"
-    assert list(file.parent.iterdir()) == [file]
-
-
-def test_a_checkout_is_dirty_where_code_differs_but_not_by_new_figures(tmp_path, monkeypatch):
-    for name in ("dvdgan_lib/checkpoints.py", "figures/figure_04.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("committed")
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
-    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
-        subprocess.run([*git, *command], check=True)
-    monkeypatch.setattr(checkpoints, "__file__", str(tmp_path / "dvdgan_lib" / "checkpoints.py"))
-    (tmp_path / "figures" / "figure_04.png").write_text("drawn again")
-    commit, dirty = checkpoints.git_commit()
-    assert len(commit) == 40
-    assert not dirty
-    (tmp_path / "dvdgan_lib" / "checkpoints.py").write_text("changed")
-    assert checkpoints.git_commit() == (commit, True)

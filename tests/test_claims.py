@@ -15,11 +15,11 @@ from dvdgan_lib import (
     paper,
     pods,
     trained_judges,
-    training,
+    training_data,
     verdicts,
 )
-from dvdgan_lib.checkpoints import TrainedGenerator
 from dvdgan_lib.curves import Curve
+from dvdgan_lib.trained_generator import TrainedGenerator
 
 
 def evidence(truncation=None, pod_rows=None):
@@ -594,7 +594,7 @@ def test_detail_of_longer_videos_is_judged_beside_that_of_real_clips(short, long
     factors = {12: short, 48: long}
 
     def samples(generator, n, seed):
-        real = data.first_clips(training.load_source(generator.experiment, "test"), n)[0]
+        real = data.first_clips(training_data.load_source(generator.experiment, "test"), n)[0]
         return real * factors[generator.experiment.model.num_frames]
 
     monkeypatch.setattr(trained_judges.sampling, "sample", samples)

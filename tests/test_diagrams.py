@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from dvdgan_lib import architecture_figures, boxes, diagrams, experiments
+from dvdgan_lib import architecture_figures, boxes, configuration, diagrams
 from dvdgan_lib.discriminators import DualDiscriminator
 from dvdgan_lib.generator import Generator
 from dvdgan_lib.layers import DBlock, DBlock3D, GBlock
 
 B = boxes.BATCH
-SMALL = experiments.ModelConfig(resolution=32, num_frames=5, num_classes=3, ch=2, latent_dim=6, embedding_dim=3, k=2)
+SMALL = configuration.ModelConfig(resolution=32, num_frames=5, num_classes=3, ch=2, latent_dim=6, embedding_dim=3, k=2)
 
 
 def array(*shape, dtype=jnp.float32):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from dvdgan_lib import discriminators, experiments
+from dvdgan_lib import configuration, discriminators, experiments
 from dvdgan_lib.discriminators import (
     DualDiscriminator,
     SpatialDiscriminator,
@@ -142,7 +142,7 @@ def what_each_sees(monkeypatch):
     return lambda model, video, key: DualDiscriminator(model).apply({"params": {}}, video, LABELS, key)
 
 
-@pytest.mark.parametrize("kind", experiments.PHIS)
+@pytest.mark.parametrize("kind", configuration.PHIS)
 def test_d_t_sees_exactly_phi_and_d_s_whole_frames(tiny_16, what_each_sees, kind):
     video = clips(2, 3, 16, 16, 3)
     seen = what_each_sees(dataclasses.replace(tiny_16.model, phi=kind), video, KEY)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from dvdgan_lib import experiments, model_summary, pod_hours
+from dvdgan_lib import configuration, experiments, model_summary, pod_hours
 
 EVERY = [(name, preset) for name in experiments.NAMES for preset in experiments.PRESETS]
 
@@ -64,13 +64,13 @@ def test_without_the_pod_table_the_papers_most_hours_stand(monkeypatch):
 
 
 def test_widths_are_those_that_b_2_prints():
-    assert experiments.G_WIDTHS[64] == (8, 8, 8, 4, 2)
-    assert experiments.G_WIDTHS[128] == (8, 8, 8, 4, 2, 1)
-    assert experiments.D_WIDTHS[64] == (2, 4, 8, 16, 16)
-    assert experiments.D_WIDTHS[128] == (1, 2, 4, 8, 16, 16)
-    for resolution, widths in experiments.G_WIDTHS.items():
+    assert configuration.G_WIDTHS[64] == (8, 8, 8, 4, 2)
+    assert configuration.G_WIDTHS[128] == (8, 8, 8, 4, 2, 1)
+    assert configuration.D_WIDTHS[64] == (2, 4, 8, 16, 16)
+    assert configuration.D_WIDTHS[128] == (1, 2, 4, 8, 16, 16)
+    for resolution, widths in configuration.G_WIDTHS.items():
         assert 4 * 2 ** (len(widths) - 1) == resolution, "G doubles 4x4 once a group"
-        assert len(experiments.D_WIDTHS[resolution]) == len(widths)
+        assert len(configuration.D_WIDTHS[resolution]) == len(widths)
 
 
 @pytest.mark.parametrize(("name", "preset"), EVERY)
@@ -81,8 +81,8 @@ def test_every_run_exists_at_every_size_and_says_what_it_is(name, preset):
     assert name in e.describe()
     assert e.cost.hardware in e.describe()
     assert json.loads(e.to_json())["model"]["num_frames"] == e.model.num_frames
-    assert e.model.norm in experiments.NORMS
-    assert e.model.phi in experiments.PHIS
+    assert e.model.norm in configuration.NORMS
+    assert e.model.phi in configuration.PHIS
     with pytest.raises(dataclasses.FrozenInstanceError):
         e.model.ch = 1
 
@@ -141,7 +141,7 @@ def test_the_gigabytes_of_a_run_hold_its_checkpoints(name, preset):
     [(("kinetics", "laptop"), "kinetics600_64x64_12f"), (("k_8", "huge"), "smoke, laptop, colab, paper")],
 )
 def test_unknown_names_are_answered_by_what_there_is(arguments, listed):
-    with pytest.raises(experiments.UnknownExperimentError, match=listed) as error:
+    with pytest.raises(configuration.UnknownExperimentError, match=listed) as error:
         experiments.get(*arguments)
     assert "\n" not in str(error.value)
 
@@ -168,8 +168,8 @@ def test_unknown_names_are_answered_by_what_there_is(arguments, listed):
 def test_parts_that_do_not_fit_are_refused(part, changes, sentence):
     e = experiments.get("kinetics600_64x64_12f")
     e = dataclasses.replace(e, **{part: dataclasses.replace(getattr(e, part), **changes)})
-    with pytest.raises(experiments.UnknownExperimentError, match=sentence):
-        experiments.check(e)
+    with pytest.raises(configuration.UnknownExperimentError, match=sentence):
+        configuration.check(e)
 
 
 @pytest.mark.parametrize(("name", "preset"), EVERY)
@@ -182,7 +182,7 @@ def test_devices_shuffle_all_clips_independently(name, preset):
 @pytest.mark.parametrize("changes", [{"shuffling": "disjoint"}, {"clips_per_class": 1}])
 def test_other_ways_to_share_the_data_exist(changes):
     e = experiments.get("kinetics600_64x64_12f")
-    experiments.check(dataclasses.replace(e, data=dataclasses.replace(e.data, **changes)))
+    configuration.check(dataclasses.replace(e, data=dataclasses.replace(e.data, **changes)))
 
 
 def test_a_seed_has_a_folder_of_its_own():

@@ -8,12 +8,12 @@ import numpy as np
 import numpy_reference as reference
 import pytest
 
-from dvdgan_lib import experiments, sampling, training
-from dvdgan_lib.checkpoints import TrainedGenerator, load_generator
+from dvdgan_lib import experiments, sampling, training, training_data
 from dvdgan_lib.discriminators import DualDiscriminator
 from dvdgan_lib.frame_prediction import ConditioningEncoder
 from dvdgan_lib.generator import Generator
 from dvdgan_lib.layers import from_pixels
+from dvdgan_lib.trained_generator import TrainedGenerator, load_generator
 from dvdgan_lib.updates import Updates
 
 C = 2
@@ -200,13 +200,13 @@ def test_the_encoder_learns_and_is_averaged_with_g(updates, start, batch):
 def test_a_run_trains_exports_and_predicts(trained, updates, tmp_path, monkeypatch):
     """All classes of the data, one in the model; the exported generator goes on from test clips."""
     monkeypatch.setattr(training, "Updates", lambda _: updates)
-    source = training.load_source(trained)
+    source = training_data.load_source(trained)
     assert len(source.class_names) > 1
     short = dataclasses.replace(trained, training=dataclasses.replace(trained.training, steps=2, sample_every=2))
     path = training.train(short, tmp_path, progress=False)
     assert list((path.parent / "samples").iterdir())
     assert load_generator(path).experiment.model == trained.model
-    given = training.given_frames(trained, training.load_source(trained, "test"), 4)
+    given = training_data.given_frames(trained, training_data.load_source(trained, "test"), 4)
     assert given.shape == (4, C, 8, 8, 3)
     assert sampling.sample(path, 4, conditioning=given).shape == (4, C + 3, 8, 8, 3)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dvdgan_lib import experiments
+from dvdgan_lib import configuration, experiments
 from dvdgan_lib.generator import Generator
 
 LABELS = np.array([2, 0, 1], np.int32)
@@ -89,7 +89,7 @@ def test_an_embedding_given_takes_the_place_of_the_labels_own(params, latents, s
 @given(resolution=st.sampled_from([16, 32]), frames=st.integers(1, 4), batch=st.integers(1, 3))
 @settings(max_examples=4, deadline=None)
 def test_shapes(resolution, frames, batch):
-    model = experiments.ModelConfig(resolution, frames, num_classes=2, ch=1, k=1, latent_dim=4, embedding_dim=3)
+    model = configuration.ModelConfig(resolution, frames, num_classes=2, ch=1, k=1, latent_dim=4, embedding_dim=3)
     z, y = jnp.zeros((batch, 4)), jnp.zeros(batch, jnp.int32)
     video, _ = jax.eval_shape(Generator(model).init_with_output, jax.random.key(0), z, y)
     assert video.shape == (batch, frames, resolution, resolution, 3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dvdgan_lib import interpolation, sampling
-from dvdgan_lib.checkpoints import TrainedGenerator
+from dvdgan_lib.trained_generator import TrainedGenerator
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from one_of_many import both
 from test_batch_run import make, repository  # noqa: F401
 
 from dvdgan_lib import hosts
-from dvdgan_lib.checkpoints import load_generator
+from dvdgan_lib.trained_generator import load_generator
 from dvdgan_lib.training import run_folder
 from dvdgan_lib.updates import Updates
 

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from dvdgan_lib import experiments, model_summary
+from dvdgan_lib import configuration, experiments, model_summary
 from dvdgan_lib.discriminators import DualDiscriminator
 from dvdgan_lib.generator import Generator
 from dvdgan_lib.layers import Conv3D
 from dvdgan_lib.model_summary import _RULES, summarize
 
-SMALL = experiments.ModelConfig(
+SMALL = configuration.ModelConfig(
     resolution=16, num_frames=3, num_classes=5, ch=4, latent_dim=6, embedding_dim=3, k=2, phi="identity"
 )
 

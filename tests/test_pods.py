@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dvdgan_lib import experiments, pod_report, pods
+from dvdgan_lib import configuration, experiments, pod_report, pods
 from dvdgan_lib.compiled_cost import read_cost
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -168,7 +168,7 @@ def test_what_a_run_is_called_or_how_long_it_takes_does_not_change_its_program()
     assert pods.configuration(e) == pods.configuration(longer)
     for changes in pods.LADDER:
         assert pods.configuration(e) != pods.configuration(pods.changed(e, changes))
-        experiments.check(pods.changed(e, changes))
+        configuration.check(pods.changed(e, changes))
 
 
 def test_the_table_tells_compiled_missing_and_hopeless_rows_apart():
@@ -247,7 +247,7 @@ def test_a_run_takes_from_the_table_what_makes_it_fit(tmp_path, monkeypatch):
         (e, "v3-32", r"v3-128, v3-512\."),
         (experiments.get("kinetics600_64x64_48f"), "v3-128", r"none\."),
     ):
-        with pytest.raises(experiments.UnknownExperimentError, match="it knows: " + known):
+        with pytest.raises(configuration.UnknownExperimentError, match="it knows: " + known):
             pod_report.fitted(experiment, topology)
 
 

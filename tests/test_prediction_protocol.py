@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dvdgan_lib import baselines, data, prediction_protocol, sampling, training
+from dvdgan_lib import baselines, data, prediction_protocol, sampling, training_data
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_record_of_prediction_has_both_distances_for_every_predictor(predictor
 
 def test_synthesis_leaves_out_as_many_frames_as_a_prediction_was_given(tiny, videos_seen, unnamed):
     generator = baselines.untrained(tiny)
-    samples, real = sampling.sample(generator, 4, seed=3), data.first_clips(training.load_source(tiny, "test"), 4)[0]
+    samples, real = sampling.sample(generator, 4, seed=3), data.first_clips(training_data.load_source(tiny, "test"), 4)[0]
     found = prediction_protocol.evaluate_synthesis(generator, "unused", 4, ("test",), seed=3, alone_behind=1)
     np.testing.assert_array_equal(videos_seen[f"{tiny.name}-samples-from-1"], samples[:, 1:])
     np.testing.assert_array_equal(videos_seen["real-test-from-1"], real[:, 1:])

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dvdgan_lib import baselines, data, metrics, protocols, sampling, training
+from dvdgan_lib import baselines, data, metrics, protocols, sampling, training_data
 from dvdgan_lib.generator import Generator
 
 
@@ -51,7 +51,7 @@ def test_statistics_of_the_batch_are_those_that_training_uses(tiny, norm):
     found = protocols.measure_statistics(generator, measure, 5)  # batches of 2: the last is not full
     assert found == {"standing": {"fid": 1.0}, "batch": {"fid": 2.0}, "num_clips": 5}
     (real, standing, labels), (_, own, _) = seen
-    np.testing.assert_array_equal(real, data.first_clips(training.load_source(experiment), 5)[0])
+    np.testing.assert_array_equal(real, data.first_clips(training_data.load_source(experiment), 5)[0])
     latents, drawn = sampling.draw(experiment.model, 5, 1.0, (0, 9))
     np.testing.assert_array_equal(labels, drawn)
     np.testing.assert_array_equal(standing, sampling.generate(generator, latents, labels))

@@ -27,6 +27,7 @@ from dvdgan_lib import (
     trained_judges,
     trained_models,
     training,
+    training_data,
     updates,
     verdicts,
 )
@@ -162,12 +163,12 @@ def test_a_training_step_on_each(prepared, name, tiny, tiny_updates, tiny_state)
 def test_the_whole_data_set_as_an_experiment_reads_it(prepared, monkeypatch):
     monkeypatch.setenv("DVDGAN_DATA", str(prepared["bair"][1].parent))
     run = experiments.get("bair_fp_64x64_1to15", "paper")
-    source = training.load_source(run)
+    source = training_data.load_source(run)
     assert source.example(0)["video"].shape == (16, 64, 64, 3)
     run = experiments.get("kinetics600_64x64_12f", "paper")
-    assert training.load_source(run, "test").example(0)["video"].shape == (12, 64, 64, 3)
+    assert training_data.load_source(run, "test").example(0)["video"].shape == (12, 64, 64, 3)
     few = dataclasses.replace(run, data=dataclasses.replace(run.data, clips_per_class=1))
-    assert len(training.load_source(few, "test")) == 2  # tests stay whole
+    assert len(training_data.load_source(few, "test")) == 2  # tests stay whole
 
 
 # --- The notebooks at the paper's preset ---

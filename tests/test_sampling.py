@@ -6,9 +6,9 @@ import numpy_reference as reference
 import pytest
 
 from dvdgan_lib import sampling
-from dvdgan_lib.checkpoints import TrainedGenerator, export
-from dvdgan_lib.layers import spectral_normalize
 from dvdgan_lib.sampling import draw, generate, sample, standing_statistics
+from dvdgan_lib.spectral_norm import spectral_normalize
+from dvdgan_lib.trained_generator import TrainedGenerator, export
 
 
 @pytest.fixture(scope="module")

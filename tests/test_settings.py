@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from dvdgan_lib import experiments, settings, training
+from dvdgan_lib import configuration, experiments, settings, training
 
 
 def test_a_changed_setting_is_the_only_difference():
@@ -50,7 +50,7 @@ def test_what_is_read_back_makes_the_same_run():
     ],
 )
 def test_a_wrong_setting_is_one_sentence(setting, said):
-    with pytest.raises(experiments.UnknownExperimentError, match="^" + said.replace("(", r"\(")):
+    with pytest.raises(configuration.UnknownExperimentError, match="^" + said.replace("(", r"\(")):
         settings.changed(experiments.get("phi_pool2", "laptop"), [setting])
 
 

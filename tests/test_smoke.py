@@ -12,8 +12,8 @@ import papermill
 import pytest
 
 from dvdgan_lib import batch, experiments
-from dvdgan_lib.checkpoints import load_generator
 from dvdgan_lib.sampling import sample
+from dvdgan_lib.trained_generator import load_generator
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = "kinetics600_64x64_12f"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dvdgan_lib import experiments, trained_models
-from dvdgan_lib.checkpoints import export, load_generator
+from dvdgan_lib.trained_generator import export, load_generator
 
 ROOT = Path(__file__).resolve().parents[1]
 

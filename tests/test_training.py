@@ -18,10 +18,22 @@ import mediapy
 import numpy as np
 import pytest
 
-from dvdgan_lib import best_model, data, devices, experiments, paper, run_record, sampling, training
+from dvdgan_lib import (
+    best_model,
+    configuration,
+    data,
+    devices,
+    experiments,
+    paper,
+    run_record,
+    sampling,
+    training,
+    training_data,
+)
 from dvdgan_lib import metrics as metrics_lib
-from dvdgan_lib.checkpoints import CheckpointError, load_generator
+from dvdgan_lib.checkpoints import CheckpointError
 from dvdgan_lib.run_record import TIMES, check_configuration, record_configuration
+from dvdgan_lib.trained_generator import load_generator
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "kinetics600_64x64_12f"
@@ -149,7 +161,7 @@ def test_a_finished_run_without_its_checkpoints_keeps_its_log_and_model(run, tmp
 
 def test_what_measuring_on_the_way_needs_is_missed_before_the_first_step(run, tiny, tmp_path, monkeypatch):
     measured = replaced(tiny, evaluate_every=2, evaluate_clips=4)
-    with pytest.raises(experiments.UnknownExperimentError, match="I3D takes clips of at least 9 frames, and these have 3"):
+    with pytest.raises(configuration.UnknownExperimentError, match="I3D takes clips of at least 9 frames, and these have 3"):
         run(tmp_path, experiment=measured)
 
     def missing(network):
@@ -332,8 +344,8 @@ def test_a_run_ends_in_its_best_model_where_it_is_asked_to(run, tmp_path, tiny):
     assert json.loads(model.with_suffix(".json").read_text())["fid"] == 2.0
     unmeasured = run(tmp_path / "few", replaced(every, evaluate_every=5), steps=1, measure=lambda *_: {})
     assert load_generator(unmeasured).card["steps"] == 1
-    with pytest.raises(experiments.UnknownExperimentError, match="measure it, with evaluate_every above 0"):
-        experiments.check(replaced(every, evaluate_every=0))
+    with pytest.raises(configuration.UnknownExperimentError, match="measure it, with evaluate_every above 0"):
+        configuration.check(replaced(every, evaluate_every=0))
     assert all(experiments.get(name, "paper").training.export == "best" for name in paper.TABLE_1)
 
 
@@ -393,7 +405,9 @@ def test_a_run_on_few_clips_in_one_order(run, tmp_path, tiny, asked):
     model = load_generator(run(tmp_path, few, steps=1))
     assert (asked[0]["replicas"], asked[0]["clips"]) == (1, 2 * tiny.model.num_classes)
     assert "first 2 clips of each class" in model.card["data"]
-    assert len(training.load_source(few, "test")) == len(training.load_source(tiny, "test")) > 1000, "all are tested on"
+    assert len(training_data.load_source(few, "test")) == len(training_data.load_source(tiny, "test")) > 1000, (
+        "all are tested on"
+    )
     with pytest.raises(CheckpointError, match=r"shuffling: disjoint then, independent now; data.clips_per_class: 2 then"):
         run(tmp_path, tiny)
 

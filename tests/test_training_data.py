@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from dvdgan_lib import data, evaluation, experiments
-from dvdgan_lib.training import load_source, with_data_at_hand
+from dvdgan_lib.training_data import load_source, with_data_at_hand
 
 
 @pytest.mark.parametrize(

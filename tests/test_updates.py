@@ -13,7 +13,7 @@ from etils import epath
 from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 
-from dvdgan_lib import data, devices, discriminators, experiments, layers, training
+from dvdgan_lib import configuration, data, devices, discriminators, layers, spectral_norm, training, training_data
 from dvdgan_lib.checkpoints import CheckpointError
 from dvdgan_lib.discriminators import DualDiscriminator
 from dvdgan_lib.run_record import check_configuration, record_configuration
@@ -247,8 +247,8 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(float64, tiny, batch):
 
 
 def test_parts_of_a_batch_must_be_equal(tiny):
-    with pytest.raises(experiments.UnknownExperimentError, match="accumulation must divide it"):
-        experiments.check(with_options(tiny, accumulation=3))
+    with pytest.raises(configuration.UnknownExperimentError, match="accumulation must divide it"):
+        configuration.check(with_options(tiny, accumulation=3))
 
 
 def test_bfloat16_features_give_nearly_the_same_gradients_to_float32_weights(tiny, tiny_state, after_d, update_g, batch):
@@ -336,7 +336,7 @@ def toys(tiny):
     updates, rng = Updates(tiny), np.random.default_rng(0)
     updates.generator, updates.discriminator = Toy(make), Toy(judge)
     params = {d: {"toy": {"kernel": np.float32(rng.normal(size=size))}} for d, size in (("g", (8, 3)), ("d", (3, 2)))}
-    vectors = {d: layers.init_spectral_vectors(p, jax.random.key(0)) for d, p in params.items()}
+    vectors = {d: spectral_norm.init_spectral_vectors(p, jax.random.key(0)) for d, p in params.items()}
     state = State(
         step=jnp.int32(0),
         g_params=params["g"],
@@ -523,7 +523,7 @@ def test_the_d_updates_of_one_step_see_different_real_clips(tiny, tmp_path, monk
     with pytest.raises(EnoughError):
         training.train(tiny, tmp_path, progress=False)
     assert [note if note == "g" else note[0] for note in notes] == [0, 1, "g", 0, 1, "g"]
-    batches = data.batches(training.load_source(tiny), tiny.training.batch_size, 0, replicas=split.mesh.size)
+    batches = data.batches(training_data.load_source(tiny), tiny.training.batch_size, 0, replicas=split.mesh.size)
     of_d = [note for note in notes if note != "g"]
     for (_, video, labels), wanted in zip(of_d, batches, strict=False):
         np.testing.assert_array_equal(video, wanted["video"])

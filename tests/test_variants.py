@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dvdgan_lib import experiments, updates
+from dvdgan_lib import configuration, updates
 from dvdgan_lib.discriminators import DualDiscriminator
 from dvdgan_lib.generator import Generator
 from dvdgan_lib.updates import Updates
@@ -43,16 +43,16 @@ VARIANTS = {
 
 def test_the_variants_cover_every_choice():
     for field, choices in (
-        ("phi", experiments.PHIS),
-        ("norm", experiments.NORMS),
-        ("blocks", experiments.BLOCKS),
-        ("attention", experiments.ATTENTIONS),
+        ("phi", configuration.PHIS),
+        ("norm", configuration.NORMS),
+        ("blocks", configuration.BLOCKS),
+        ("attention", configuration.ATTENTIONS),
         ("final_norm", (True, False)),
         ("block_norm", (True, False)),
         ("spatial_discriminator", (True, False)),
         ("temporal_discriminator", (True, False)),
     ):
-        default = getattr(experiments.ModelConfig(), field)
+        default = getattr(configuration.ModelConfig(), field)
         assert {default} | {changes.get(field, default) for changes in VARIANTS.values()} == set(choices)
 
 
@@ -84,7 +84,7 @@ def start(variant):
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
 def test_variant_trains(tiny, changes):
-    experiment = experiments.check(
+    experiment = configuration.check(
         dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, ch=4, num_frames=2, **changes))
     )
     m, variant = experiment.model, Updates(experiment)
@@ -120,7 +120,7 @@ def shapes_of(model):
     return g, jax.eval_shape(DualDiscriminator(model).init, key, video, y, key)["params"]
 
 
-@pytest.mark.parametrize("blocks", experiments.BLOCKS)
+@pytest.mark.parametrize("blocks", configuration.BLOCKS)
 def test_remat_does_not_change_the_tree(tiny, blocks):
     trees = [shapes_of(dataclasses.replace(tiny.model, blocks=blocks, remat=remat)) for remat in (False, True)]
     assert jax.tree.structure(trees[0]) == jax.tree.structure(trees[1])

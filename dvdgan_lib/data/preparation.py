@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from dvdgan_lib.checkpoints import write_atomically
+from dvdgan_lib.atomic_files import write_atomically
 from dvdgan_lib.data import bair, decoder_process
 from dvdgan_lib.data.fetch import alone
 from dvdgan_lib.data.prepared_metadata import (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dvdgan_lib.checkpoints import write_atomically
+from dvdgan_lib.atomic_files import write_atomically
 from dvdgan_lib.data import bair, decoder_process
 from dvdgan_lib.data.raw import RawSplit
 from dvdgan_lib.data.video import DataError

@@ -18,7 +18,7 @@ from etils import epath
 from scipy.special import softmax
 from tqdm.auto import tqdm
 
-from dvdgan_lib.checkpoints import write_atomically
+from dvdgan_lib.atomic_files import write_atomically
 from dvdgan_lib.metrics.i3d import (
     MIN_FRAMES,
     NETWORK,

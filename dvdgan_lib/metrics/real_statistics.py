@@ -18,7 +18,7 @@ import numpy as np
 from etils import epath
 from tqdm.auto import tqdm
 
-from dvdgan_lib.checkpoints import write_atomically
+from dvdgan_lib.atomic_files import write_atomically
 from dvdgan_lib.metrics.i3d import weights_variant
 from dvdgan_lib.metrics.i3d_features import I3DFeatures, features
 from dvdgan_lib.metrics.moments import Moments, RealStatistics

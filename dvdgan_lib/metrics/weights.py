@@ -24,7 +24,7 @@ from etils import epath
 from safetensors.numpy import save as safetensors_bytes
 
 from dvdgan_lib import devices
-from dvdgan_lib.checkpoints import write_atomically
+from dvdgan_lib.atomic_files import write_atomically
 from dvdgan_lib.metrics.weight_sources import FORMAT, I3D_KINETICS_400_SHA256, PACKAGE, converted, digest_of, open_source
 
 # `digest_of` the arrays that a network's name stands for, where that is settled: TF-Hub's, which FVD is defined with.

@@ -11,7 +11,7 @@ import pytest
 import scipy.linalg
 import scipy.special
 
-from dvdgan_lib import data, experiments
+from dvdgan_lib import configuration, data, experiments
 from dvdgan_lib.best_model import measure_of
 from dvdgan_lib.checkpoints import CheckpointError
 from dvdgan_lib.metrics import (
@@ -204,7 +204,7 @@ def test_a_run_is_measured_by_its_stand_ins_classifier_where_it_asks_for_that(tm
     assert float(found["fid"]) == pytest.approx(0, abs=1e-6)
     assert 1 <= float(found["inception_score"]) <= 3
     assert 0 <= float(found["class_accuracy"]) <= 1
-    other = dataclasses.replace(run, data=experiments.DataConfig("robot_push"))
+    other = dataclasses.replace(run, data=configuration.DataConfig("robot_push"))
     with pytest.raises(CheckpointError, match="there is none: notebooks/04_classifier trains one"):
         measure_of(other, tmp_path)
     # Three classes of somebody's own, which this classifier has never seen.
