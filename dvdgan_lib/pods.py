@@ -30,7 +30,7 @@ from jax.sharding import Mesh
 from dvdgan_lib import devices, experiments
 from dvdgan_lib.atomic_files import write_atomically
 from dvdgan_lib.compiled_cost import read_cost
-from dvdgan_lib.configuration import Experiment
+from dvdgan_lib.configuration import Experiment, ModelConfig, TrainingConfig
 from dvdgan_lib.generator import Generator
 from dvdgan_lib.model_summary import summarize
 from dvdgan_lib.pod_hours import TABLE, table_file
@@ -232,7 +232,7 @@ def is_kept(name: str, preset: str, topology: str, folder: Path = TABLE) -> bool
     if not file.exists() or name == SAMPLING:
         return file.exists()
     # What a field says that a row lacks was so before there was the field.
-    before = dataclasses.asdict(configuration.ModelConfig()) | dataclasses.asdict(configuration.TrainingConfig())
+    before = dataclasses.asdict(ModelConfig()) | dataclasses.asdict(TrainingConfig())
     kept = before | json.loads(file.read_text())["configuration"]
     return all(kept[field] == value for field, value in configuration(experiments.get(name, preset)).items())
 
