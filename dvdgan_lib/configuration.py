@@ -214,8 +214,8 @@ def check(experiment: Experiment) -> Experiment:
         )
     if (t.decay_start or t.decay_end) and not (0 <= t.decay_start < t.decay_end and t.steps <= t.decay_end):
         raise UnknownExperimentError(
-            f"decay_start = {t.decay_start}, decay_end = {t.decay_end}, {t.steps} steps: rates fall from decay_start to 0 at "
-            "a later decay_end, which no step may be behind; with 0 and 0 they stay."
+            f"decay_start = {t.decay_start}, decay_end = {t.decay_end}, {t.steps} steps: rates fall from decay_start to 0 "
+            "at a later decay_end, which no step may be behind; with 0 and 0 they stay."
         )
     if m.conditioning_frames < 0 or (m.conditioning_frames and m.num_classes != 1):
         raise UnknownExperimentError(
