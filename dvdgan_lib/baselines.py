@@ -25,9 +25,12 @@ BLUR = 1 / 16  # width of the Gaussian of "blurred", as a share of the frame's w
 NOISE = 32.0  # standard deviation of "noisy", of 255: an eighth
 
 
-def blurred(videos: np.ndarray) -> np.ndarray:
-    """Each frame blurred by a Gaussian, uint8 [N, T, H, W, 3] -> the same: right colours and motion, no detail."""
-    sigma = BLUR * videos.shape[3]
+def blurred(videos: np.ndarray, pixels: float | None = None) -> np.ndarray:
+    """Each frame blurred by a Gaussian, uint8 [N, T, H, W, 3] -> the same: right colours and motion, no detail.
+
+    pixels: the Gaussian's standard deviation; None is BLUR of the frame's width.
+    """
+    sigma = BLUR * videos.shape[3] if pixels is None else pixels
     return gaussian_filter(videos.astype(np.float32), (0, 0, sigma, sigma, 0)).round().astype(np.uint8)
 
 
@@ -104,17 +107,18 @@ def sampled(generator: TrainedGenerator, num: int, seed: int, truncation: float 
     return clips
 
 
+def spoiled(clips: Clips, spoil: Callable[[np.ndarray], np.ndarray]) -> Clips:
+    """The same clips, each block of them passed through `spoil`."""
+
+    def of_block(begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        videos, labels = clips(begin, end)
+        return spoil(videos), labels
+
+    return of_block
+
+
 def _spoiled(spoil: Callable[[np.ndarray], np.ndarray]) -> Callable[[Experiment, int], Clips]:
-    def of_experiment(experiment: Experiment, num: int) -> Clips:
-        real = real_clips(experiment, "test")
-
-        def clips(begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-            videos, labels = real(begin, end)
-            return spoil(videos), labels
-
-        return clips
-
-    return of_experiment
+    return lambda experiment, num: spoiled(real_clips(experiment, "test"), spoil)
 
 
 def _last_frame_copied(experiment: Experiment, num: int) -> Clips:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -105,6 +106,26 @@ def ports(real: np.ndarray, fake: np.ndarray, cache: epath.PathLike) -> list[dic
             result = metrics.frechet_video_distance(*seen, ddof=ddof)
             values.append({"resize": resize, "ddof": ddof, "value": result.value, "text": str(result)})
     return values
+
+
+def both_blurred(
+    real: anchors.Clips, others: dict[str, anchors.Clips], num: int, pixels: float, cache: epath.PathLike
+) -> dict[str, Any]:
+    """`measure` of clips beside real ones, by name, all of them blurred: what is left of a distance is no matter of detail.
+
+    Args:
+      real: from `baselines`.
+      others: the same, by name.
+      num: how many of each.
+      pixels: standard deviation of the Gaussian.
+      cache: a folder for features.
+    """
+    blur = functools.partial(anchors.blurred, pixels=pixels)
+    seen = {
+        name: see(anchors.spoiled(clips, blur), num, cache, f"{name}-blurred-{pixels:g}")[0][metrics.NETWORK]
+        for name, clips in {"real": real, **others}.items()
+    }
+    return {name: {key: described(value) for key, value in measure(seen["real"], seen[name]).items()} for name in others}
 
 
 def see(
@@ -233,6 +254,7 @@ def evaluate(
     port_clips: int = 0,
     classifier: metrics.StandInClassifier | None = None,
     real_features: epath.PathLike | None = None,
+    blurs: Sequence[float] = (),
 ) -> dict[str, Any]:
     """Measures a model against its training data, as the paper does (section 2.4, footnote 3).
 
@@ -251,16 +273,18 @@ def evaluate(
         (`metrics.find_classifier`).
       real_features: a folder that is only read, where I3D's features of the real clips may lie; the record names it where
         they were found there.
+      blurs: for each, measure the samples and held-out clips again with both sides blurred, by Gaussians of so many pixels.
 
     Returns:
-      {"samples": {metric: {"value", "text", ...}}, the same for each baseline, "by_number" and "ports" (see the functions of
-      that name), and what it was measured on}. Of a model of Kinetics-600 itself also "paper": FID and IS as in Table 1,
-      where there are I3D-K600's weights (`papers_reference`).
+      {"samples": {metric: {"value", "text", ...}}, the same for each baseline, "by_number", "ports" and "both_blurred" (see
+      the functions of that name), and what it was measured on}. Of a model of Kinetics-600 itself also "paper": FID and IS
+      as in Table 1, where there are I3D-K600's weights (`papers_reference`).
     """
     experiment = generator.experiment
     anchors.check_names(baselines, experiment)
     source = load_source(experiment, "train")
-    n = min(num_clips or experiment.evaluation.num_clips, anchors.available(experiment, baselines))
+    beside = [*baselines, *(["held_out"] if blurs else [])]
+    n = min(num_clips or experiment.evaluation.num_clips, anchors.available(experiment, beside))
     if port_clips > n:
         raise ValueError(
             f"port_clips = {port_clips}: FVD by other implementations can be of the {n} measured clips at most."
@@ -294,6 +318,13 @@ def evaluate(
             result["paper"] = {key: described(value) for key, value in scores.items()}
     if port_clips:
         result["ports"] = ports(reference(0, port_clips)[0], groups["samples"](0, port_clips)[0], cache)
+    if blurs:
+        held_out = anchors.real_clips(experiment, "test")
+        result["both_blurred"] = [
+            {"pixels": pixels}
+            | both_blurred(reference, {"samples": groups["samples"], "held_out": held_out}, n, pixels, cache)
+            for pixels in blurs
+        ]
     return result
 
 

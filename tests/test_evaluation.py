@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from dvdgan_lib import baselines, evaluation, experiments, metrics
 from dvdgan_lib.metrics.stand_in_network import RESOLUTION, ClassifierNet
@@ -53,6 +54,19 @@ def test_measures_samples_and_every_baseline_that_was_asked_for(generator, seen,
 
     evaluation.save_evaluation(result, tmp_path / "evaluation.json")
     assert evaluation.load_evaluation(tmp_path / "evaluation.json") == json.loads(json.dumps(result))
+
+
+def test_both_sides_are_blurred_alike(generator, seen, tmp_path):
+    result = evaluation.evaluate(generator, tmp_path, num_clips=16, blurs=[0.5, 1.0])
+    assert [scale["pixels"] for scale in result["both_blurred"]] == [0.5, 1.0]
+    assert result["both_blurred"][0].keys() == {"pixels", "samples", "held_out"}
+    assert "I3D-K400" in result["both_blurred"][1]["held_out"]["fvd"]["text"]
+    for pixels in ("0.5", "1"):
+        for name, whole in (("real", "real-train"), ("samples", "samples")):
+            wanted = gaussian_filter(seen[whole].astype(float), (0, 0, float(pixels), float(pixels), 0))
+            np.testing.assert_allclose(seen[f"{name}-blurred-{pixels}"], wanted, atol=0.51)
+    assert not np.array_equal(seen["held_out-blurred-1"], seen["real-blurred-1"])
+    assert "both_blurred" not in evaluation.evaluate(generator, tmp_path, num_clips=16)
 
 
 def test_features_of_the_real_clips_may_be_shipped(generator, monkeypatch, tmp_path):
