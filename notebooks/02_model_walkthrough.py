@@ -681,7 +681,7 @@ plt.show()
 # %% [markdown]
 # ## Paper and ours: where it is silent
 #
-# What the paper leaves open is decided here, in one list (`dvdgan_lib/paper.py`):
+# What the paper leaves open is decided here, in one list (`dvdgan_lib/assumptions/`):
 
 # %%
 columns = ["topic", "the paper", "our choice", "reason", "alternative"]

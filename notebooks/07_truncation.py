@@ -97,7 +97,7 @@ if measured_now:
 # > varying the standard deviation of the latent vectors between 0 and 1." (4.1.1)
 #
 # Such samples are safer and less varied. The Inception Score likes that, FID does not. Batch statistics belong to a standard
-# deviation: the standing statistics are computed anew for each (assumption in `dvdgan_lib/paper.py`).
+# deviation: the standing statistics are computed anew for each (assumption in `dvdgan_lib/assumptions/measuring.py`).
 #
 # Table 1's columns "with truncation" are at the level with the best Inception Score.
 

@@ -183,7 +183,7 @@ if "prediction" in wanted:
 # > exactly as in Unterthiner et al. (2018), with ground truth statistics and conditioning frames taken from the 256-video
 # > dev set" (4.2.2)
 #
-# FVD is over all 16 frames, the given one included (assumption in `dvdgan_lib/paper.py`).
+# FVD is over all 16 frames, the given one included (assumption in `dvdgan_lib/assumptions/measuring.py`).
 
 # %%
 if "table_3" in wanted:
