@@ -328,6 +328,23 @@ def evaluate(
     return result
 
 
+def with_baselines_of(earlier: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """A record with the baselines that another has of real clips: these are the same whatever model is measured.
+
+    Not the untrained generator's, which is the model's own. "baselines_of" names the commit that measured them.
+
+    Raises:
+      ValueError: that other record is of other clips, or of another number of them; one sentence.
+    """
+    if differs := [key for key in ("clip", "num_clips", "data") if earlier[key] != result[key]]:
+        said = "; ".join(f"{key} {earlier[key]} there, {result[key]} here" for key in differs)
+        raise ValueError(f"Baselines can't be taken from a record of other clips ({said}): measure them.")
+    names = [name for name in anchors.BASELINES if name in earlier and name not in result and name != "untrained"]
+    taken = {name: earlier[name] for name in names}
+    by_number = {name: earlier["by_number"][name] for name in names} | result["by_number"]
+    return result | taken | {"by_number": by_number, "baselines_of": earlier.get("baselines_of", earlier["commit"])}
+
+
 def save_evaluation(result: dict[str, Any], path: epath.PathLike) -> None:
     """As JSON."""
     write_atomically(path, json.dumps(result, indent=1))

@@ -45,6 +45,7 @@ model = ""  # a model.safetensors or its folder; empty takes the run's own, or f
 num_clips = 0  # clips on each side; 0 takes the preset's number
 # Measure these too, each as long again as the samples: other_half,held_out,noisy,blurred,shuffled,frozen,untrained
 baselines = ""
+baselines_from = ""  # an evaluation.json of the same clips, whose baselines of real clips are taken instead
 real_features = "pretrained/real_features"  # where I3D's features of the real clips may lie; empty: computed anew
 port_clips = 0  # on so many clips also FVD as other implementations compute it; four times as many are seen by I3D
 blurs = ""  # "0.5,1": measure again with both sides blurred by so many pixels, each three times as long as the samples
@@ -146,8 +147,10 @@ result = evaluation.evaluate(
     blurs=[float(pixels) for pixels in blurs.split(",") if pixels.strip()],
 )
 chosen = {"experiment": experiment, "seed": seed, "num_clips": num_clips, "baselines": baselines, "port_clips": port_clips}
-chosen |= {"blurs": blurs}
+chosen |= {"blurs": blurs, "baselines_from": baselines_from}
 said = " ".join(f"-p {key} {value}" for key, value in ({"preset": preset} | chosen).items() if value)
+if baselines_from:
+    result = evaluation.with_baselines_of(evaluation.load_evaluation(baselines_from), result)
 result["command"] = f"papermill notebooks/04_metrics.ipynb {said}"
 # Tables read evaluation.json: a look at another number of clips lies beside it.
 evaluation.save_evaluation(result, folder / f"evaluation{f'-{num_clips}-clips' if num_clips else ''}.json")
@@ -165,7 +168,7 @@ for group in [*groups, *(["paper"] if "paper" in result else [])]:
 # %%
 kept = Path("pretrained") / experiment / "evaluation.json"
 anchored = result
-if not names and preset == "laptop" and kept.exists():
+if not (names or baselines_from) and preset == "laptop" and kept.exists():
     anchored = evaluation.load_evaluation(kept)
     said = f"{anchored['num_clips']} clips a side, commit {anchored['commit'][:8]}"
     if anchored["model"]["sha256"] == result["model"]["sha256"]:

@@ -69,6 +69,19 @@ def test_both_sides_are_blurred_alike(generator, seen, tmp_path):
     assert "both_blurred" not in evaluation.evaluate(generator, tmp_path, num_clips=16)
 
 
+def test_baselines_of_the_same_real_clips_are_taken_from_another_record(generator, seen, tmp_path):
+    earlier = evaluation.evaluate(generator, tmp_path, num_clips=16, baselines=["held_out", "blurred", "untrained"])
+    earlier["commit"] = "an earlier one"
+    result = evaluation.evaluate(generator, tmp_path, seed=1, num_clips=16, baselines=["blurred"])
+    taken = evaluation.with_baselines_of(earlier, result)
+    assert (taken["held_out"], taken["baselines_of"]) == (earlier["held_out"], "an earlier one")
+    assert (taken["samples"], taken["blurred"], taken["commit"]) == (result["samples"], result["blurred"], result["commit"])
+    assert taken["by_number"] == result["by_number"] | {"held_out": earlier["by_number"]["held_out"]}
+    assert "untrained" not in taken
+    with pytest.raises(ValueError, match="num_clips 16 there, 8 here"):
+        evaluation.with_baselines_of(earlier, evaluation.evaluate(generator, tmp_path, num_clips=8))
+
+
 def test_features_of_the_real_clips_may_be_shipped(generator, monkeypatch, tmp_path):
     """Those that lie there are taken, of the real clips and nothing else, and the record says where from."""
     of = {}
