@@ -15,7 +15,7 @@ from etils import epath
 
 from dvdgan_lib import data, metrics
 from dvdgan_lib.baselines import continue_last_frame, untrained
-from dvdgan_lib.evaluation import described, measured_on
+from dvdgan_lib.evaluation_records import described, measured_on
 from dvdgan_lib.sampling import sample
 from dvdgan_lib.trained_generator import TrainedGenerator
 from dvdgan_lib.training_data import load_source
@@ -163,7 +163,7 @@ def evaluate_prediction(
     seed: int = 0,
     alone: bool = False,
 ) -> dict[str, Any]:
-    """FVD and PSNR of a model and of baselines as a record (`evaluation.measured_on`), by split under "results".
+    """FVD and PSNR of a model and of baselines as a record (`evaluation_records.measured_on`), by split under "results".
 
     Args:
       generator: a DVD-GAN-FP.

@@ -16,7 +16,8 @@ from etils import epath
 from dvdgan_lib import data, metrics
 from dvdgan_lib.baselines import available, real_clips, sampled
 from dvdgan_lib.best_model import Measure
-from dvdgan_lib.evaluation import PAPERS_NETWORK, described, measured_on, papers_reference, see
+from dvdgan_lib.evaluation import PAPERS_NETWORK, papers_reference, see
+from dvdgan_lib.evaluation_records import described, measured_on
 from dvdgan_lib.interpolation import walk_in_latents
 from dvdgan_lib.metrics import memorization
 from dvdgan_lib.sampling import batch_statistics, draw, generate, sample
@@ -92,7 +93,7 @@ def evaluate_truncation(
     sigmas: Sequence[float] = SIGMAS,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The truncation curve of a model as a record (`evaluation.measured_on`), with "points" by sigma and which is "best".
+    """The truncation curve of a model as a record (`measured_on`), with "points" by sigma and which is "best".
 
     Args:
       generator: the model.

@@ -57,7 +57,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from dvdgan_lib import baselines as anchors
-from dvdgan_lib import devices, evaluation, experiments, metrics, plots, trained_models, training
+from dvdgan_lib import devices, evaluation, evaluation_records, experiments, metrics, plots, trained_models, training
 from dvdgan_lib.metrics import weights
 from dvdgan_lib.metrics.frechet import frechet_distance
 from dvdgan_lib.metrics.inception_score import inception_score_of
@@ -150,10 +150,10 @@ chosen = {"experiment": experiment, "seed": seed, "num_clips": num_clips, "basel
 chosen |= {"blurs": blurs, "baselines_from": baselines_from}
 said = " ".join(f"-p {key} {value}" for key, value in ({"preset": preset} | chosen).items() if value)
 if baselines_from:
-    result = evaluation.with_baselines_of(evaluation.load_evaluation(baselines_from), result)
+    result = evaluation_records.with_baselines_of(evaluation_records.load_evaluation(baselines_from), result)
 result["command"] = f"papermill notebooks/04_metrics.ipynb {said}"
 # Tables read evaluation.json: a look at another number of clips lies beside it.
-evaluation.save_evaluation(result, folder / f"evaluation{f'-{num_clips}-clips' if num_clips else ''}.json")
+evaluation_records.save_evaluation(result, folder / f"evaluation{f'-{num_clips}-clips' if num_clips else ''}.json")
 groups = ["samples", *names]
 for group in [*groups, *(["paper"] if "paper" in result else [])]:
     for measured in result[group].values():
@@ -169,7 +169,7 @@ for group in [*groups, *(["paper"] if "paper" in result else [])]:
 kept = Path("pretrained") / experiment / "evaluation.json"
 anchored = result
 if not (names or baselines_from) and preset == "laptop" and kept.exists():
-    anchored = evaluation.load_evaluation(kept)
+    anchored = evaluation_records.load_evaluation(kept)
     said = f"{anchored['num_clips']} clips a side, commit {anchored['commit'][:8]}"
     if anchored["model"]["sha256"] == result["model"]["sha256"]:
         print(f"All bars and curves: from {kept}, {said}.")

@@ -57,6 +57,7 @@ from dvdgan_lib import (
     data,
     devices,
     evaluation,
+    evaluation_records,
     metrics,
     paper,
     plots,
@@ -120,13 +121,13 @@ def evaluation_of(name):
             raise
         return None
     if name in evaluations:
-        return generator, evaluation.load_evaluation(evaluations[name])
+        return generator, evaluation_records.load_evaluation(evaluations[name])
     folders = trained_models.record_folders(generator, workdir)
-    record = evaluation.find_record("evaluation", generator, folders, seed=seed)
+    record = evaluation_records.find_record("evaluation", generator, folders, seed=seed)
     if record is None and name == FIRST:
         classifier = metrics.find_classifier(generator.experiment, workdir)
         record = evaluation.evaluate(generator, f"{workdir}/cache/features", seed=seed, classifier=classifier)
-        evaluation.save_evaluation(record, folders[0] / "evaluation.json")
+        evaluation_records.save_evaluation(record, folders[0] / "evaluation.json")
     return (generator, record) if record else None
 
 
@@ -159,11 +160,11 @@ if "table_1" in wanted:
     # scratch, with the model itself.
     record, anchors = Path("pretrained") / FIRST / "evaluation.json", measured
     if preset == "laptop" and record.exists() and not baselines.BASELINES.keys() & measured.keys():
-        anchors = evaluation.load_evaluation(record)
+        anchors = evaluation_records.load_evaluation(record)
     truncated = {
         name: record
         for name, (model, _) in found.items()
-        if (record := evaluation.find_record("truncation", model, trained_models.record_folders(model, workdir)))
+        if (record := evaluation_records.find_record("truncation", model, trained_models.record_folders(model, workdir)))
     }
     stand_in = measured["data"]
     # A number from a stand-in or another network never stands in a column of the paper's.

@@ -54,6 +54,7 @@ from matplotlib import pyplot as plt
 from dvdgan_lib import (
     devices,
     evaluation,
+    evaluation_records,
     metrics,
     paper,
     plots,
@@ -73,7 +74,9 @@ asked = [float(s) for s in sigmas.split(",")] if sigmas else []
 measured_with = {"seed": seed, "num_clips": num_clips, "sigmas": asked}
 # Tables read truncation.json: a look at another number of clips lies beside it.
 name = f"truncation-{num_clips}-clips" if num_clips else "truncation"
-kept = [] if again else [evaluation.find_record(n, generator, folders, **measured_with) for n in (name, "truncation")]
+kept = (
+    [] if again else [evaluation_records.find_record(n, generator, folders, **measured_with) for n in (name, "truncation")]
+)
 record = next((found for found in kept if found), None)
 measured_now = record is None
 if measured_now:
@@ -85,7 +88,7 @@ if measured_now:
     chosen = {"preset": preset, "seed": seed, "num_clips": num_clips, "sigmas": sigmas}
     said = " ".join(f"-p {key} {value}" for key, value in chosen.items() if value)
     record["command"] = f"papermill notebooks/07_truncation.ipynb {said}"
-    evaluation.save_evaluation(record, folders[0] / f"{name}.json")
+    evaluation_records.save_evaluation(record, folders[0] / f"{name}.json")
 
 # %% [markdown]
 # ## What it is
@@ -159,7 +162,7 @@ if "truncation" in wanted:
     by = f"{network}{'' if of_paper else ' (stand-in for I3D-K600)'}"
     caption = (
         f"Above: {record['num_clips']} samples a point, FID by {by} against {against_what} training clips, {score_name}."
-        f"{small} {evaluation.source_of(record, measured_now)} "
+        f"{small} {evaluation_records.source_of(record, measured_now)} "
         f"Below: the same latents and classes at each sigma, frame {middle}.{papers} {trained_models.described(generator)}"
     )
     figure.suptitle("Truncation: FID and Inception Score")

@@ -52,7 +52,7 @@ from dvdgan_lib import (
     baselines,
     data,
     devices,
-    evaluation,
+    evaluation_records,
     experiments,
     interpolation,
     metrics,
@@ -107,14 +107,14 @@ if "table_2" in wanted:
             measured[name] = {"score": score.value, "text": str(score), "right": right.value, "clips": len(videos)}
     else:
         folders = trained_models.record_folders(generator, workdir)
-        scored = evaluation.find_record("inception_score", generator, folders, seed=seed)
+        scored = evaluation_records.find_record("inception_score", generator, folders, seed=seed)
         if scored is None:
             draws = (sampling.sample(generator, 9984, seed=seed + i) for i in range(4))  # one at a time: 8 GB each
             result = metrics.c3d_inception_score(draws, "tgan")
-            score = evaluation.described(result) | {"value": result.value, "deviation": result.deviation}
-            scored = evaluation.measured_on(generator) | {"num_clips": result.num_videos, "seed": seed}
+            score = evaluation_records.described(result) | {"value": result.value, "deviation": result.deviation}
+            scored = evaluation_records.measured_on(generator) | {"num_clips": result.num_videos, "seed": seed}
             scored["inception_score"] = score
-            evaluation.save_evaluation(scored, folders[0] / "inception_score.json")  # the ledger reads it
+            evaluation_records.save_evaluation(scored, folders[0] / "inception_score.json")  # the ledger reads it
         score = scored["inception_score"]
         told = {"deviation": score["deviation"], "text": score["text"], "clips": scored["num_clips"]}
         measured["ours: DVD-GAN"] = {"score": score["value"]} | told
@@ -196,9 +196,9 @@ if "memorization" in wanted:
     for generator in generators:
         found.append(protocols.measure_memorization(generator, seed=seed, **few))
         command = f"papermill notebooks/08_ucf101.ipynb -p preset {preset} -p seed {seed} -p artefacts memorization"
-        record = evaluation.measured_on(generator) | {"seed": seed, "command": command} | found[-1]
+        record = evaluation_records.measured_on(generator) | {"seed": seed, "command": command} | found[-1]
         folder = trained_models.record_folders(generator, workdir)[0]
-        evaluation.save_evaluation(record, folder / "memorization.json")  # the ledger reads it
+        evaluation_records.save_evaluation(record, folder / "memorization.json")  # the ledger reads it
         train = training_data.load_source(generator.experiment)
         seen = data.first_clips(train, min(len(train), 512))[0]
         videos = sampling.sample(generator, 8, seed=seed)

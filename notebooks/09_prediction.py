@@ -56,7 +56,7 @@ from dvdgan_lib import (
     baselines,
     data,
     devices,
-    evaluation,
+    evaluation_records,
     paper,
     plots,
     prediction_protocol,
@@ -95,15 +95,15 @@ def record_of(name, kind, measure):
     generator = generators[name]
     folders = trained_models.record_folders(generator, workdir)
     measured_with = {"seed": seed, "num_clips": num_clips}
-    record = None if again else evaluation.find_record(kind, generator, folders, **measured_with)
+    record = None if again else evaluation_records.find_record(kind, generator, folders, **measured_with)
     measured_now = record is None
     if measured_now:
         clips = num_clips or min(prediction_protocol.BAIR.num_clips, generator.experiment.evaluation.num_clips)
         record = measure(generator, f"{workdir}/cache/features", clips, seed=seed)
         parameters_said = f"-p preset {preset} -p seed {seed} -p num_clips {num_clips}"
         record["command"] = f"papermill notebooks/09_prediction.ipynb {parameters_said}"
-        evaluation.save_evaluation(record, folders[0] / f"{kind}.json")
-    sources[name] = evaluation.source_of(record, measured_now)
+        evaluation_records.save_evaluation(record, folders[0] / f"{kind}.json")
+    sources[name] = evaluation_records.source_of(record, measured_now)
     for split, results in record["results"].items():
         for result in results.values():
             print(f"{split}: {result['text']}")

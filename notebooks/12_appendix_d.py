@@ -48,7 +48,7 @@ models = {}  # experiment: path of its model; those not named are looked for in 
 # %%
 from matplotlib import pyplot as plt
 
-from dvdgan_lib import best_model, devices, evaluation, experiments, plots, protocols, trained_models
+from dvdgan_lib import best_model, devices, evaluation_records, experiments, plots, protocols, trained_models
 from dvdgan_lib import curves as curves_lib
 from dvdgan_lib.checkpoints import CheckpointError
 
@@ -135,9 +135,9 @@ for name, generator in normed.items():
     measure = best_model.measure_of(generator.experiment, workdir)
     measured = protocols.measure_statistics(generator, measure, 16 if preset == "smoke" else 512, seed)
     command = f"papermill notebooks/12_appendix_d.ipynb -p preset {preset} -p seed {seed}"
-    record = evaluation.measured_on(generator) | {"seed": seed, "command": command} | measured
+    record = evaluation_records.measured_on(generator) | {"seed": seed, "command": command} | measured
     folder = trained_models.record_folders(generator, workdir)[0]
-    evaluation.save_evaluation(record, folder / "statistics.json")  # the ledger reads it
+    evaluation_records.save_evaluation(record, folder / "statistics.json")  # the ledger reads it
     standing, own = measured["standing"]["fid"], measured["batch"]["fid"]
     print(f"{name}: FID {standing:.2f} by standing statistics, {own:.2f} by its batches': {standing / own:.2f} times")
 

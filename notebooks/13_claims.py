@@ -56,7 +56,7 @@ from matplotlib import pyplot as plt
 from dvdgan_lib import (
     claims,
     devices,
-    evaluation,
+    evaluation_records,
     experiments,
     paper,
     plots,
@@ -92,8 +92,8 @@ for name, kind in KINDS:
     except CheckpointError:
         continue
     if kind == "evaluation" and name in evaluations:
-        records[name, kind] = evaluation.load_evaluation(evaluations[name])
-    elif record := evaluation.find_record(kind, model, trained_models.record_folders(model, workdir)):
+        records[name, kind] = evaluation_records.load_evaluation(evaluations[name])
+    elif record := evaluation_records.find_record(kind, model, trained_models.record_folders(model, workdir)):
         records[name, kind] = record
 evidence = verdicts.Evidence(generator, records, pod_report.load(), measured_curves, longer)
 ledger = claims.ledger(evidence, preset)

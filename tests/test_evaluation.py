@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from dvdgan_lib import baselines, evaluation, experiments, metrics
+from dvdgan_lib import baselines, evaluation, evaluation_records, experiments, metrics
 from dvdgan_lib.metrics.stand_in_network import RESOLUTION, ClassifierNet
 from dvdgan_lib.sampling import draw
 
@@ -52,8 +52,8 @@ def test_measures_samples_and_every_baseline_that_was_asked_for(generator, seen,
     assert "stand-in" in result["data"]
     assert (result["num_clips"], result["seed"], result["model"]["file"]) == (16, 1, "model.safetensors")
 
-    evaluation.save_evaluation(result, tmp_path / "evaluation.json")
-    assert evaluation.load_evaluation(tmp_path / "evaluation.json") == json.loads(json.dumps(result))
+    evaluation_records.save_evaluation(result, tmp_path / "evaluation.json")
+    assert evaluation_records.load_evaluation(tmp_path / "evaluation.json") == json.loads(json.dumps(result))
 
 
 def test_both_sides_are_blurred_alike(generator, seen, tmp_path):
@@ -73,13 +73,13 @@ def test_baselines_of_the_same_real_clips_are_taken_from_another_record(generato
     earlier = evaluation.evaluate(generator, tmp_path, num_clips=16, baselines=["held_out", "blurred", "untrained"])
     earlier["commit"] = "an earlier one"
     result = evaluation.evaluate(generator, tmp_path, seed=1, num_clips=16, baselines=["blurred"])
-    taken = evaluation.with_baselines_of(earlier, result)
+    taken = evaluation_records.with_baselines_of(earlier, result)
     assert (taken["held_out"], taken["baselines_of"]) == (earlier["held_out"], "an earlier one")
     assert (taken["samples"], taken["blurred"], taken["commit"]) == (result["samples"], result["blurred"], result["commit"])
     assert taken["by_number"] == result["by_number"] | {"held_out": earlier["by_number"]["held_out"]}
     assert "untrained" not in taken
     with pytest.raises(ValueError, match="num_clips 16 there, 8 here"):
-        evaluation.with_baselines_of(earlier, evaluation.evaluate(generator, tmp_path, num_clips=8))
+        evaluation_records.with_baselines_of(earlier, evaluation.evaluate(generator, tmp_path, num_clips=8))
 
 
 def test_features_of_the_real_clips_may_be_shipped(generator, monkeypatch, tmp_path):
@@ -137,13 +137,17 @@ def test_clips_are_made_seen_and_forgotten_a_block_at_a_time(generator, monkeypa
 
 def test_a_record_is_found_for_the_weights_it_was_measured_on_only(generator, tmp_path):
     folders = [tmp_path / "none", tmp_path / "run"]
-    assert evaluation.find_record("truncation", generator, folders) is None
-    record = evaluation.measured_on(generator) | {"seed": 3, "num_clips": 8, "points": [{"sigma": 1.0}, {"sigma": 0.5}]}
-    evaluation.save_evaluation(record, tmp_path / "run" / "truncation.json")
-    assert evaluation.find_record("truncation", generator, folders) == record
+    assert evaluation_records.find_record("truncation", generator, folders) is None
+    record = evaluation_records.measured_on(generator) | {
+        "seed": 3,
+        "num_clips": 8,
+        "points": [{"sigma": 1.0}, {"sigma": 0.5}],
+    }
+    evaluation_records.save_evaluation(record, tmp_path / "run" / "truncation.json")
+    assert evaluation_records.find_record("truncation", generator, folders) == record
     assert record["model"]["sha256"] == hashlib.sha256(b"weights").hexdigest()
     (tmp_path / "run" / "model.safetensors").write_bytes(b"other weights")
-    assert evaluation.find_record("truncation", generator, folders) is None
+    assert evaluation_records.find_record("truncation", generator, folders) is None
 
 
 @pytest.mark.parametrize(
@@ -161,9 +165,9 @@ def test_a_record_is_found_for_the_weights_it_was_measured_on_only(generator, tm
 )
 def test_a_record_is_found_where_it_is_of_what_was_asked_for(generator, tmp_path, asked, same):
     points = {"points": [{"sigma": 1.0}, {"sigma": 0.5}]}
-    record = evaluation.measured_on(generator) | {"seed": 3, "num_clips": 8} | points
-    evaluation.save_evaluation(record, tmp_path / "truncation.json")
-    assert (evaluation.find_record("truncation", generator, [tmp_path], **asked) is not None) == same
+    record = evaluation_records.measured_on(generator) | {"seed": 3, "num_clips": 8} | points
+    evaluation_records.save_evaluation(record, tmp_path / "truncation.json")
+    assert (evaluation_records.find_record("truncation", generator, [tmp_path], **asked) is not None) == same
 
 
 def test_a_stand_ins_classifier_says_how_many_samples_show_their_class(generator, seen, tmp_path):

@@ -21,6 +21,7 @@ from dvdgan_lib import (
     compared_judges,
     data,
     evaluation,
+    evaluation_records,
     experiments,
     metrics,
     paper,
@@ -391,7 +392,7 @@ def test_table_2_and_its_ranking(paper_runs, monkeypatch):
     assert (measured["score"], measured["clips"]) == (21.0, 2 * 9984)
     assert "| 21.00 +- 1.00 |" in (Path(settings["figures_dir"]) / "table_2.md").read_text()
     folders = trained_models.record_folders(variables["generator"], settings["workdir"])
-    record = evaluation.find_record("inception_score", variables["generator"], folders)
+    record = evaluation_records.find_record("inception_score", variables["generator"], folders)
     judged = trained_judges.beats_published_models(
         verdicts.Evidence(None, {("ucf101_128x128_16f", "inception_score"): record})
     )
@@ -444,7 +445,7 @@ def test_appendix_d(paper_runs):
     assert curves_of(artefact(settings, "appendix_d")).keys() == {"phi_pool2", "norm_over_time"}
     for generator in variables["normed"].values():
         folders = trained_models.record_folders(generator, settings["workdir"])
-        record = evaluation.find_record("statistics", generator, folders, seed=0)
+        record = evaluation_records.find_record("statistics", generator, folders, seed=0)
         assert np.isfinite([record[kind]["fid"] for kind in ("standing", "batch")]).all()
 
 
