@@ -133,8 +133,6 @@ def _smoke(run: Run) -> dict[str, Any]:
             ema_decay=0.9,
             sample_every=4,
             log_every=1,
-            decay_start=0,
-            decay_end=0,
             evaluate_every=2 if run.compared else 0,
             evaluate_clips=16,
             export="last",

@@ -43,9 +43,7 @@ def _smallest(resolution):
     model = dataclasses.replace(
         smoke.model, resolution=resolution, num_frames=3, num_classes=3, ch=1, k=2, latent_dim=8, embedding_dim=5
     )
-    training = dataclasses.replace(
-        smoke.training, steps=4, batch_size=2, ema_start=2, ema_decay=0.9, log_every=1, evaluate_by="I3D"
-    )
+    training = dataclasses.replace(smoke.training, steps=4, batch_size=2, ema_start=2, ema_decay=0.9, log_every=1)
     evaluation = dataclasses.replace(smoke.evaluation, standing_batches=2, batch_size=4)
     return dataclasses.replace(smoke, model=model, training=training, evaluation=evaluation)
 
