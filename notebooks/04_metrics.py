@@ -144,7 +144,7 @@ result = evaluation.evaluate(
     port_clips=port_clips,
     classifier=classifier,
     real_features=real_features,
-    blurs=[float(pixels) for pixels in blurs.split(",") if pixels.strip()],
+    blurs=[float(pixels) for pixels in str(blurs).split(",") if pixels.strip()],
 )
 chosen = {"experiment": experiment, "seed": seed, "num_clips": num_clips, "baselines": baselines, "port_clips": port_clips}
 chosen |= {"blurs": blurs, "baselines_from": baselines_from}

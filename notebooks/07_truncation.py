@@ -70,7 +70,7 @@ figures_dir = figures_dir or f"{workdir}/{preset}/by_hand"
 parameters = {"preset": preset, "seed": seed, "artefacts": artefacts}
 generator = trained_models.find(experiment, preset, workdir, models)
 folders = trained_models.record_folders(generator, workdir)
-asked = [float(s) for s in sigmas.split(",")] if sigmas else []
+asked = [float(s) for s in str(sigmas).split(",")] if sigmas else []
 measured_with = {"seed": seed, "num_clips": num_clips, "sigmas": asked}
 # Tables read truncation.json: a look at another number of clips lies beside it.
 name = f"truncation-{num_clips}-clips" if num_clips else "truncation"
