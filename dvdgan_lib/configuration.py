@@ -99,8 +99,6 @@ class TrainingConfig:
     d_updates: int = 2  # updates of D for one of G, each on other data
     g_learning_rate: float = 1e-4
     d_learning_rate: float = 5e-4
-    decay_start: int = 0  # both rates fall linearly from this step on, to 0 at decay_end; decay_end = 0: they stay (B.3)
-    decay_end: int = 0
     beta1: float = 0.0
     beta2: float = 0.999
     epsilon: float = 1e-8
@@ -211,11 +209,6 @@ def check(experiment: Experiment) -> Experiment:
         raise UnknownExperimentError(
             f"evaluate_every = {t.evaluate_every}, evaluate_clips = {t.evaluate_clips}: FID on the way takes at least 2 "
             "clips, every so many steps; 0 steps is never."
-        )
-    if (t.decay_start or t.decay_end) and not (0 <= t.decay_start < t.decay_end and t.steps <= t.decay_end):
-        raise UnknownExperimentError(
-            f"decay_start = {t.decay_start}, decay_end = {t.decay_end}, {t.steps} steps: rates fall from decay_start to 0 "
-            "at a later decay_end, which no step may be behind; with 0 and 0 they stay."
         )
     if m.conditioning_frames < 0 or (m.conditioning_frames and m.num_classes != 1):
         raise UnknownExperimentError(

@@ -147,9 +147,9 @@ def find(
 
 
 def trials(folder: epath.PathLike = "pretrained/trials") -> dict[str, list[Curve]]:
-    """Kept curves of small trials, by what they changed: {"batch_size=4": curves, "": of those that didn't}."""
+    """Kept curves of small trials on Figure 6's reference, by what they changed: {"batch_size=4": curves, "": of none}."""
     found: dict[str, list[Curve]] = {}
-    for path in sorted(epath.Path(folder).glob("*/*/curve.json")):
+    for path in sorted(epath.Path(folder).glob("*/phi_pool2*/curve.json")):
         curve = load(path)
         words = shlex.split(curve.card["command"])
         changes = [words[i + 1].partition(".")[2] for i, word in enumerate(words) if word == "--set"]

@@ -173,14 +173,6 @@ class Updates:
             seed=jnp.asarray(seed, jnp.uint32),
         )
 
-    def _decayed(self, change: Params, step: jax.Array) -> Params:
-        """What Adam changes at its full rate, at this step's. (A schedule of Optax would have a state of its own.)"""
-        t = self.experiment.training
-        if not t.decay_end:
-            return change
-        share = jnp.clip((t.decay_end - step) / (t.decay_end - t.decay_start), 0.0, 1.0)
-        return jax.tree.map(lambda x: (x * share).astype(x.dtype), change)
-
     def _draw(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Latents N(0, I) [B, latent_dim] and uniform labels [B] of a batch of fakes."""
         m, b = self.experiment.model, self.experiment.training.batch_size
@@ -288,7 +280,6 @@ class Updates:
         batch = (real, labels, latents, fake_labels, conditioning)
         value, vectors, (on_real, on_fake), gradient = self._differentiate(loss, state.d_params, batch, d_key)
         change, d_opt = self.d_optimizer.update(gradient, state.d_opt)
-        change = self._decayed(change, state.step)
         metrics = {
             "d_loss": value,
             "d_gradient_norm": optax.global_norm(gradient),
@@ -327,7 +318,6 @@ class Updates:
         batch = (latents, labels, conditioning)
         value, vectors, _, gradient = self._differentiate(loss, state.g_params, batch, d_key)
         change, g_opt = self.g_optimizer.update(gradient, state.g_opt)
-        change = self._decayed(change, state.step)
         g_params = optax.apply_updates(state.g_params, change)
         step = state.step + 1
         # "accumulated with decay 0.9999 starting after 20,000 training steps": until then it is a copy of the weights.

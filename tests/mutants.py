@@ -700,20 +700,6 @@ UPDATES = [
         ("test_updates.py::test_each_optimizer_has_its_own_rate",),
     ),
     Mutant(
-        "rates fall from the first step on",
-        "updates.py",
-        "(t.decay_end - step) / (t.decay_end - t.decay_start)",
-        "(t.decay_end - step) / t.decay_end",
-        ("test_updates.py::test_both_rates_fall_linearly_to_nothing",),
-    ),
-    Mutant(
-        "D's rate stays",
-        "updates.py",
-        "change, d_opt = self.d_optimizer.update(gradient, state.d_opt)\n        change = self._decayed(change, state.step)",
-        "change, d_opt = self.d_optimizer.update(gradient, state.d_opt)",
-        ("test_updates.py::test_both_rates_fall_linearly_to_nothing",),
-    ),
-    Mutant(
         "only the samples are blurred",
         "evaluation.py",
         'for name, clips in {"real": real, **others}.items()',

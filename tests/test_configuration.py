@@ -32,8 +32,6 @@ def test_widths_are_those_that_b_2_prints():
         ("model", {"ch": 0}, "ch = 0"),
         ("evaluation", {"standing_batches": 0}, "standing_batches = 0"),
         ("training", {"evaluate_every": 5, "evaluate_clips": 1}, "at least 2 clips"),
-        ("training", {"decay_start": 5, "decay_end": 4}, "decay_start = 5, decay_end = 4"),
-        ("training", {"decay_start": 0, "decay_end": 10, "steps": 11}, "no step may be behind"),
         ("model", {"conditioning_frames": 1}, "Prediction from 1 frames with 8 classes"),
         ("model", {"conditioning_frames": -1}, "Prediction from -1 frames"),
     ],

@@ -462,19 +462,6 @@ def test_each_optimizer_has_its_own_rate(toys, batch):
         np.testing.assert_allclose(change, rate, rtol=1e-2)
 
 
-@pytest.mark.parametrize(("step", "share"), [(0, 1.0), (2, 1.0), (3, 0.75), (5, 0.25), (6, 0.0)])
-def test_both_rates_fall_linearly_to_nothing(toys, batch, step, share):
-    updates, state = toys
-    state = state._replace(step=jnp.int32(step))
-    falling = replaced(updates, decay_start=2, decay_end=6)
-    for part in ("d", "g"):
-        after = [getattr(u, f"update_{part}")(state, *((*batch, 0) if part == "d" else ()))[0] for u in (updates, falling)]
-        before = getattr(state, f"{part}_params")["toy"]["kernel"]
-        whole, fallen = (np.asarray(getattr(s, f"{part}_params")["toy"]["kernel"] - before) for s in after)
-        assert np.abs(whole).max() > 1e-5
-        np.testing.assert_allclose(fallen, share * whole, atol=2e-7)
-
-
 def test_every_clip_and_update_has_a_random_crop_of_its_own_real_and_fake_alike(tiny, toys, monkeypatch):
     """Section 4.3: half of each side, the same window for all frames of a clip."""
     updates, state = toys
