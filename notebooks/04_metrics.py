@@ -135,6 +135,7 @@ for words, probabilities in {
 cache = f"{workdir}/cache/features"
 names = [name.strip() for name in baselines.split(",") if name.strip()]
 classifier = metrics.find_classifier(generator.experiment, workdir)
+earlier = evaluation_records.load_evaluation(baselines_from) if baselines_from else None
 result = evaluation.evaluate(
     generator,
     cache,
@@ -149,8 +150,8 @@ result = evaluation.evaluate(
 chosen = {"experiment": experiment, "seed": seed, "num_clips": num_clips, "baselines": baselines, "port_clips": port_clips}
 chosen |= {"blurs": blurs, "baselines_from": baselines_from}
 said = " ".join(f"-p {key} {value}" for key, value in ({"preset": preset} | chosen).items() if value)
-if baselines_from:
-    result = evaluation_records.with_baselines_of(evaluation_records.load_evaluation(baselines_from), result)
+if earlier:
+    result = evaluation_records.with_baselines_of(earlier, result)
 result["command"] = f"papermill notebooks/04_metrics.ipynb {said}"
 # Tables read evaluation.json: a look at another number of clips lies beside it.
 evaluation_records.save_evaluation(result, folder / f"evaluation{f'-{num_clips}-clips' if num_clips else ''}.json")
@@ -168,7 +169,7 @@ for group in [*groups, *(["paper"] if "paper" in result else [])]:
 # %%
 kept = Path("pretrained") / experiment / "evaluation.json"
 anchored = result
-if not (names or baselines_from) and preset == "laptop" and kept.exists():
+if not (names or earlier) and preset == "laptop" and kept.exists():
     anchored = evaluation_records.load_evaluation(kept)
     said = f"{anchored['num_clips']} clips a side, commit {anchored['commit'][:8]}"
     if anchored["model"]["sha256"] == result["model"]["sha256"]:
