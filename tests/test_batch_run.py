@@ -79,7 +79,7 @@ def repository(tmp_path):
         copy(ROOT / name, tmp_path / name)
     (tmp_path / "dvdgan_lib").mkdir()
     # Whatever the batch needs before a notebook runs, and nothing else.
-    modules = "__init__ experiments paper_runs pod_hours batch batch_plan batch_report figures_page staleness"
+    modules = "__init__ configuration experiments paper_runs pod_hours batch batch_plan batch_report figures_page staleness"
     for name in modules.split():
         shutil.copy2(ROOT / "dvdgan_lib" / f"{name}.py", tmp_path / "dvdgan_lib")
     (tmp_path / "dvdgan_lib/training.py").write_text(TRAINER)
