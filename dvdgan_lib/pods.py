@@ -134,7 +134,7 @@ def changed(experiment: Experiment, changes: dict[str, Any]) -> Experiment:
     return dataclasses.replace(experiment, **parts)
 
 
-def configuration(experiment: Experiment) -> dict[str, Any]:
+def compiled_configuration(experiment: Experiment) -> dict[str, Any]:
     """What a program's shape and cost depend on: the model, the batch, and how both lie on the devices."""
     names = ("batch_size", "compute_dtype", "sharding", "accumulation")
     training = {name: getattr(experiment.training, name) for name in names}
@@ -171,7 +171,8 @@ def compile_for(experiment: Experiment, topology: str) -> dict[str, Any]:
             break
         attempts.append({"changes": changes, "updates": updates})
     row = _row(experiment.name, experiment.preset, topology, both.split.mesh, there[0].device_kind)
-    row |= {"configuration": configuration(experiment), "changes": changes, "attempts": attempts, "updates": updates}
+    row |= {"configuration": compiled_configuration(experiment), "changes": changes}
+    row |= {"attempts": attempts, "updates": updates}
     row["fits"] = all(update["fits"] for update in updates.values())
     row["d_updates"], row["steps"] = experiment.training.d_updates, experiment.training.steps
     row["model_flops"] = model_flops(experiment)
@@ -234,7 +235,7 @@ def is_kept(name: str, preset: str, topology: str, folder: Path = TABLE) -> bool
     # What a field says that a row lacks was so before there was the field.
     before = dataclasses.asdict(ModelConfig()) | dataclasses.asdict(TrainingConfig())
     kept = before | json.loads(file.read_text())["configuration"]
-    return all(kept[field] == value for field, value in configuration(experiments.get(name, preset)).items())
+    return all(kept[field] == value for field, value in compiled_configuration(experiments.get(name, preset)).items())
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -128,7 +128,7 @@ def row(**more):
         "preset": "paper",
         "topology": "v3-512",
         "devices": 512,
-        "configuration": pods.configuration(e),
+        "configuration": pods.compiled_configuration(e),
         "changes": {},
         "attempts": [],
         "fits": True,
@@ -165,9 +165,9 @@ def test_a_row_is_kept_while_its_configuration_stays(tmp_path, monkeypatch):
 def test_what_a_run_is_called_or_how_long_it_takes_does_not_change_its_program():
     e = experiments.get("kinetics600_64x64_12f", "paper")
     longer = dataclasses.replace(e, training=dataclasses.replace(e.training, steps=5, g_learning_rate=1.0))
-    assert pods.configuration(e) == pods.configuration(longer)
+    assert pods.compiled_configuration(e) == pods.compiled_configuration(longer)
     for changes in pods.LADDER:
-        assert pods.configuration(e) != pods.configuration(pods.changed(e, changes))
+        assert pods.compiled_configuration(e) != pods.compiled_configuration(pods.changed(e, changes))
         configuration.check(pods.changed(e, changes))
 
 
