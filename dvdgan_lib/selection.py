@@ -21,6 +21,21 @@ def motion(videos: np.ndarray) -> np.ndarray:
     return np.array([_changes(video[None]).mean() for video in videos])  # one at a time: in float32 all would take gigabytes
 
 
+def liveliest(videos: np.ndarray, real: np.ndarray) -> tuple[int, int]:
+    """The sample with most `motion` of those that move no more than the liveliest of real clips: what does, flickers.
+
+    Args:
+      videos: samples, uint8 [N, T, H, W, 3].
+      real: as many real clips of that size.
+
+    Returns:
+      Its index, and how many samples move more; where all do, the least moving one.
+    """
+    moves = motion(videos)
+    flickers = moves > motion(real).max()
+    return int(np.argmax(np.where(flickers, -moves, moves))), int(flickers.sum())
+
+
 def detail(videos: np.ndarray) -> np.ndarray:
     """Mean change from a pixel to its neighbours, in pixel values: what a degenerate sample has least of."""
     x = videos.astype(np.float32)

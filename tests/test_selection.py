@@ -33,6 +33,15 @@ def made():
     return clips | {"still": still(), "noisy": noisy, "shrunk": shrunk}
 
 
+def test_the_liveliest_sample_moves_no_more_than_real_clips():
+    still, slow, fast, flicker = (np.zeros((T, SIZE, SIZE, 3), np.uint8) for _ in range(4))
+    slow[1::2], fast[1::2], flicker[1::2] = 10, 60, 255
+    real = np.stack([fast, slow])
+    assert selection.liveliest(np.stack([still, slow, flicker, fast]), real) == (3, 1), "as much as a real clip is allowed"
+    assert selection.liveliest(np.stack([slow, still]), real) == (0, 0)
+    assert selection.liveliest(np.stack([flicker, fast]), np.stack([slow])) == (1, 2), "all flicker: the one that does least"
+
+
 @pytest.mark.parametrize("name", list(selection.FIGURE_2))
 def test_a_rule_finds_the_clip_that_was_made_for_it(name):
     clips = made()
