@@ -27,7 +27,7 @@ from dvdgan_lib.configuration import Experiment, UnknownExperimentError
 from dvdgan_lib.run_record import OF_FEW_CLIPS
 from dvdgan_lib.sampling import draw, generate, standing_statistics
 from dvdgan_lib.spectral_norm import spectral_normalize
-from dvdgan_lib.trained_generator import TrainedGenerator, export
+from dvdgan_lib.trained_generator import TrainedGenerator, export, load_generator
 from dvdgan_lib.updates import State, Updates
 
 log = logging.getLogger(__name__)
@@ -186,13 +186,17 @@ class BestModel:
                 )
         return {name + OF_FEW_CLIPS: number for name, number in values.items()}
 
-    def copy_to(self, path: epath.Path) -> bool:
-        """Copies the best model to `path` and its card beside it (.json); False where nothing was measured."""
+    def export_to(self, path: epath.PathLike, experiment: Experiment, card: dict[str, Any]) -> bool:
+        """Exports the best model to `path` as what the run ended in; False where nothing was measured.
+
+        The card in best/ is of the run as it was then; since then it may have been lengthened, or resumed on another commit.
+        """
         own = self.folder / "model.safetensors"
         if not own.exists():
             return False
-        for suffix in (".json", ".safetensors"):
-            write_atomically(path.with_suffix(suffix), own.with_suffix(suffix).read_bytes())
+        kept = load_generator(own)
+        of_best = {name: kept.card[name] for name in ("steps", "fid", "fid_of")}
+        export(path, experiment, kept.params, kept.standing, card | of_best)
         return True
 
     def close(self) -> None:

@@ -236,7 +236,7 @@ def train(
                 )
 
     model = averaged_generator(updates, state, card, given)
-    if hosts.is_first() and not (t.export == "best" and best.copy_to(path)):
+    if hosts.is_first() and not (t.export == "best" and best.export_to(path, experiment, card)):
         export(path, experiment, model.params, model.standing, card)
     record_configuration(folder, experiment, seed, commits, replicas, exported=t.steps)
     return path

@@ -997,7 +997,7 @@ LEDGER = [
     Mutant(
         "the last model where the best was asked for",
         "training.py",
-        't.export == "best" and best.copy_to(path)',
+        't.export == "best" and best.export_to(path, experiment, card)',
         't.export == "best" and not best',
         ("test_training.py::test_a_run_ends_in_its_best_model_where_it_is_asked_to",),
     ),

@@ -27,6 +27,7 @@ from dvdgan_lib import (
     paper,
     run_record,
     sampling,
+    trained_models,
     training,
     training_data,
 )
@@ -336,12 +337,18 @@ def test_what_a_signal_left_unmeasured_is_measured_on_going_on(run, tmp_path, ti
 
 def test_a_run_ends_in_its_best_model_where_it_is_asked_to(run, tmp_path, tiny):
     """Table 1 is "taken at the point in training when the best FID was attained"."""
-    values = iter([5.0, 2.0, 9.0])
+    values = iter([5.0, 2.0, 9.0, 8.0])
     every = replaced(tiny, evaluate_every=1, evaluate_clips=6, export="best")
-    model = run(tmp_path, every, steps=3, measure=lambda *_: {"fid": next(values), "inception_score": 1.5})
+    measured = {"measure": lambda *_: {"fid": next(values), "inception_score": 1.5}}
+    model = run(tmp_path, every, steps=3, **measured)
     assert load_generator(model).card["steps"] == 2
     assert_same_model(model, model.parent / "best")
     assert json.loads(model.with_suffix(".json").read_text())["fid"] == 2.0
+    assert "step 2, the best by FID of 3" in trained_models.described(load_generator(model))
+    longer = run(tmp_path, every, steps=4, **measured)
+    assert_same_model(longer, model.parent / "best")
+    assert "step 2, the best by FID of 4" in trained_models.described(load_generator(longer)), "of the lengthened run"
+    assert "--steps 4" in load_generator(longer).card["command"]
     unmeasured = run(tmp_path / "few", replaced(every, evaluate_every=5), steps=1, measure=lambda *_: {})
     assert load_generator(unmeasured).card["steps"] == 1
     with pytest.raises(configuration.UnknownExperimentError, match="measure it, with evaluate_every above 0"):
