@@ -112,8 +112,8 @@ def _runs() -> dict[str, Run]:
             resolution=128,
             num_frames=48,
             laptop=Laptop(
-                4_500,
-                1.1,
+                3_000,
+                1.2,
                 {"resolution": 32, "ch": 4},
                 _BEST | {"batch_size": 4},
                 "FVD 2765, FID 31.1 of 512 clips, 1,200 steps: things in the classes' colours that move (Figure 13)",
