@@ -22,7 +22,7 @@ def motion(videos: np.ndarray) -> np.ndarray:
 
 
 def liveliest(videos: np.ndarray, real: np.ndarray) -> tuple[int, int]:
-    """The sample with most `motion` of those that move no more than the liveliest of real clips: what does, flickers.
+    """The sample with most `motion` of those that move no more than the liveliest real clip: beyond that is flicker.
 
     Args:
       videos: samples, uint8 [N, T, H, W, 3].
