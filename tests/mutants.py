@@ -1002,6 +1002,20 @@ LEDGER = [
         ("test_training.py::test_a_run_ends_in_its_best_model_where_it_is_asked_to",),
     ),
     Mutant(
+        "the best model as of the shorter run",
+        "best_model.py",
+        "kept.standing, card | of_best)",
+        "kept.standing, kept.card)",
+        ("test_training.py::test_a_run_ends_in_its_best_model_where_it_is_asked_to",),
+    ),
+    Mutant(
+        "Figure 1 shows what flickers most",
+        "selection.py",
+        "np.where(flickers, -moves, moves)",
+        "moves",
+        ("test_selection.py::test_the_liveliest_sample_moves_no_more_than_real_clips",),
+    ),
+    Mutant(
         "a finished run exported again",
         "training.py",
         "if exported == t.steps and done in (0, t.steps):",
