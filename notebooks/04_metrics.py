@@ -222,7 +222,8 @@ for name in [name for name in ("samples", "held_out", "untrained") if name in an
 
 # %% [markdown]
 # What is lost by variety alone: samples that are real clips, the same few over and over, as of a model that knows these by
-# heart. Each is perfect, so density doesn't mind; coverage and FVD do.
+# heart. Each is perfect, so density doesn't mind; coverage and FVD do. They are taken from the clips that they are compared
+# with.
 
 # %%
 training_clips = anchors.real_clips(generator.experiment, "train")
