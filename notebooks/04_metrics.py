@@ -59,7 +59,7 @@ from scipy.ndimage import gaussian_filter
 
 from dvdgan_lib import baselines as anchors
 from dvdgan_lib import devices, evaluation, evaluation_records, experiments, metrics, plots, trained_models, training
-from dvdgan_lib.metrics import weights
+from dvdgan_lib.metrics import coverage, weights
 from dvdgan_lib.metrics.frechet import frechet_distance
 from dvdgan_lib.metrics.inception_score import inception_score_of
 
@@ -255,6 +255,27 @@ for scale in [{"pixels": 0} | anchored, *anchored.get("both_blurred", [])]:
         print(f"{words[name]:24s} {said:26s} FVD {scale[name]['fvd']['value']:7.1f}{inside}")
 if "both_blurred" not in anchored:
     print("Not measured with both sides blurred: run with blurs='1'.")
+
+# %% [markdown]
+# And by a network that sees frames as they are: the classifier of the stand-in (it learned at 32x32), in the space of the
+# features that it tells classes by. What it never needed for that, such as a faint grid, it may not see; what is drawn, and
+# how varied, it does.
+
+# %%
+if classifier and len(real_labels) > coverage.NEIGHBOURS:
+    others = ("held_out", "shuffled", "blurred", "untrained")
+    few = min(512, len(real_labels), anchors.available(generator.experiment, others))
+    beside = {name: anchors.BASELINES[name].clips(generator.experiment, few) for name in others}
+    beside = {"real": training_clips, "samples": anchors.sampled(generator, few, seed)} | beside
+    at_size = {name: classifier.features(clips(0, few)[0], progress=False) for name, clips in beside.items()}
+    moments = {name: (x.mean(axis=0), np.cov(x, rowvar=False)) for name, x in at_size.items()}
+    print(f"By the stand-in's classifier, {few} clips a side:")
+    for name in ("samples", *others):
+        inside = coverage.density_and_coverage_of(at_size["real"], at_size[name])
+        distance = frechet_distance(*moments["real"], *moments[name])
+        print(f"{words[name]:31s} FID {distance:6.1f}, density {inside[0]:.2f}, coverage {inside[1]:.2f}")
+else:
+    print("Not measured: it takes a stand-in's classifier, which notebook 04_classifier trains, and more than five clips.")
 
 # %% [markdown]
 # The faint grid of even ground, in levels of 255: how far a pixel is from its surroundings, by a Gaussian of one pixel; half
