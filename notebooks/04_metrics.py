@@ -259,7 +259,7 @@ if "both_blurred" not in anchored:
 # %% [markdown]
 # And by a network that sees frames as they are: the classifier of the stand-in (it learned at 32x32), in the space of the
 # features that it tells classes by. What it never needed for that, such as a faint grid, it may not see; what is drawn, and
-# how varied, it does. Of fewer than 512 clips a side, as at smoke, this FID is biased upwards, too.
+# how varied, it does.
 
 # %%
 if classifier and len(real_labels) > coverage.NEIGHBOURS:
@@ -269,7 +269,8 @@ if classifier and len(real_labels) > coverage.NEIGHBOURS:
     beside = {"real": training_clips, "samples": anchors.sampled(generator, few, seed)} | beside
     at_size = {name: classifier.features(clips(0, few)[0], progress=False) for name, clips in beside.items()}
     moments = {name: (x.mean(axis=0), np.cov(x, rowvar=False)) for name, x in at_size.items()}
-    print(f"By the stand-in's classifier, {few} clips a side:")
+    flag = " (SMALL SAMPLE: FID is biased upwards)" if few < 512 else ""
+    print(f"By the stand-in's classifier, {few} clips a side{flag}:")
     for name in ("samples", *others):
         inside = coverage.density_and_coverage_of(at_size["real"], at_size[name])
         distance = frechet_distance(*moments["real"], *moments[name])
