@@ -264,17 +264,18 @@ if "both_blurred" not in anchored:
 # %%
 if classifier and len(real_labels) > coverage.NEIGHBOURS:
     others = ("held_out", "shuffled", "blurred", "untrained")
-    few = min(512, len(real_labels), anchors.available(generator.experiment, others))
-    beside = {name: anchors.BASELINES[name].clips(generator.experiment, few) for name in others}
-    beside = {"real": training_clips, "samples": anchors.sampled(generator, few, seed)} | beside
-    at_size = {name: classifier.features(clips(0, few)[0], progress=False) for name, clips in beside.items()}
-    moments = {name: (x.mean(axis=0), np.cov(x, rowvar=False)) for name, x in at_size.items()}
-    flag = " (SMALL SAMPLE: FID is biased upwards)" if few < 512 else ""
-    print(f"By the stand-in's classifier, {few} clips a side{flag}:")
+    seen = min(512, len(real_labels), anchors.available(generator.experiment, others))
+    beside = {name: anchors.BASELINES[name].clips(generator.experiment, seen) for name in others}
+    beside = {"real": training_clips, "samples": anchors.sampled(generator, seen, seed)} | beside
+    at_size = {name: classifier.features(clips(0, seen)[0], progress=False) for name, clips in beside.items()}
+    moments = {name: metrics.Moments.of(of_clips) for name, of_clips in at_size.items()}
+    gaussians = {name: (of_clips.mean, of_clips.covariance()) for name, of_clips in moments.items()}
+    flag = " (SMALL SAMPLE: FID is biased upwards)" if seen < 512 else ""
+    print(f"By the stand-in's classifier, {seen} clips a side{flag}:")
     for name in ("samples", *others):
-        inside = coverage.density_and_coverage_of(at_size["real"], at_size[name])
-        distance = frechet_distance(*moments["real"], *moments[name])
-        print(f"{words[name]:31s} FID {distance:6.1f}, density {inside[0]:.2f}, coverage {inside[1]:.2f}")
+        density, covered = coverage.density_and_coverage_of(at_size["real"], at_size[name])
+        distance = frechet_distance(*gaussians["real"], *gaussians[name])
+        print(f"{words[name]:31s} FID {distance:6.1f}, density {density:.2f}, coverage {covered:.2f}")
 else:
     print("Not measured: it takes a stand-in's classifier, which notebook 04_classifier trains, and more than five clips.")
 
