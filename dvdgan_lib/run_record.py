@@ -62,6 +62,12 @@ def exported_steps(folder: epath.Path) -> int | None:
     return record.get("exported", record["steps"])  # the first records say only how many were asked for
 
 
+def exported_choice(folder: epath.Path) -> str | None:
+    """Which step model.safetensors was asked to be of (`TrainingConfig.export`), by its card; None without one."""
+    card = folder / "model.json"
+    return json.loads(card.read_text())["config"]["training"]["export"] if card.exists() else None
+
+
 def record_configuration(
     folder: epath.Path, experiment: Experiment, seed: int, commits: list[str], replicas: int, exported: int | None
 ) -> None:

@@ -32,7 +32,15 @@ from dvdgan_lib.checkpoints import CheckpointError, Checkpoints
 from dvdgan_lib.configuration import Experiment
 from dvdgan_lib.health import TrainingDivergedError
 from dvdgan_lib.interruption import InterruptedTrainingError, stop_on_signals
-from dvdgan_lib.run_record import OF_FEW_CLIPS, TIMES, MetricsLog, check_configuration, exported_steps, record_configuration
+from dvdgan_lib.run_record import (
+    OF_FEW_CLIPS,
+    TIMES,
+    MetricsLog,
+    check_configuration,
+    exported_choice,
+    exported_steps,
+    record_configuration,
+)
 from dvdgan_lib.trained_generator import export
 from dvdgan_lib.training_data import given_for_statistics, load_source, with_data_at_hand, with_folder
 from dvdgan_lib.updates import Updates
@@ -60,7 +68,8 @@ def train(
 
     Writes under `run_folder(...)`: checkpoints/, metrics.jsonl, tensorboard/, samples/ as it goes, best/ where FID is
     measured, stopped.md where training went wrong, and at the end model.safetensors (the averaged generator, of the last
-    step or of the best by FID, see `TrainingConfig.export`) with its card. A run that has its steps is left as it is.
+    step or of the best by FID, see `TrainingConfig.export`) with its card. A run that has its steps is left as
+    it is; where the other of the two models is asked for, that is exported.
 
     Args:
       experiment: from `experiments.get`.
@@ -111,7 +120,7 @@ def train(
         )
     exported = exported_steps(folder)
     # A new file of the same weights would part them from what was measured of them. Checkpoints may have gone for room.
-    if exported == t.steps and done in (0, t.steps):
+    if exported == t.steps and (not done or (done == t.steps and exported_choice(folder) == t.export)):
         log.info("The run in %s has its %d steps already.", folder, exported)
         checkpoints.close()
         return path

@@ -349,6 +349,9 @@ def test_a_run_ends_in_its_best_model_where_it_is_asked_to(run, tmp_path, tiny):
     assert_same_model(longer, model.parent / "best")
     assert "step 2, the best by FID of 4" in trained_models.described(load_generator(longer)), "of the lengthened run"
     assert "--steps 4" in load_generator(longer).card["command"]
+    last = run(tmp_path, replaced(every, export="last"), steps=4, **measured)
+    assert load_generator(last).card["steps"] == 4, "asked for another of its models, a finished run exports that"
+    assert_same_model(run(tmp_path, every, steps=4, **measured), model.parent / "best")
     unmeasured = run(tmp_path / "few", replaced(every, evaluate_every=5), steps=1, measure=lambda *_: {})
     assert load_generator(unmeasured).card["steps"] == 1
     with pytest.raises(configuration.UnknownExperimentError, match="measure it, with evaluate_every above 0"):
