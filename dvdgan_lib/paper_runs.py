@@ -116,7 +116,7 @@ def _runs() -> dict[str, Run]:
                 2.9,
                 {"resolution": 32, "ch": 4},
                 _BEST,
-                "FVD 1747, FID 20.1 of 512 clips, best of 5,000 steps: things move as asked, all of a class alike (Figure 13)",
+                "FVD 1747, FID 20.1 of 512 clips, best of 5,000 steps: things move as asked, alike in a class (Figure 13)",
             ),
         ),
         "kinetics600_64x64_16f_stride1": Run(
