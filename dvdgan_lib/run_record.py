@@ -64,8 +64,9 @@ def exported_steps(folder: epath.Path) -> int | None:
 
 def exported_choice(folder: epath.Path) -> str | None:
     """Which step model.safetensors was asked to be of (`TrainingConfig.export`), by its card; None without one."""
-    card = folder / "model.json"
-    return json.loads(card.read_text())["config"]["training"]["export"] if card.exists() else None
+    if not (card := folder / "model.json").exists():
+        return None
+    return json.loads(card.read_text())["config"]["training"].get("export", TrainingConfig().export)  # cards older than it
 
 
 def record_configuration(

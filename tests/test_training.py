@@ -135,7 +135,11 @@ def test_a_finished_run_started_again_only_exports(run, tmp_path):
 def test_a_finished_run_is_left_as_it_is(run, tmp_path, monkeypatch):
     """Records are of a file's checksum: the same weights with today's commit in their card would be found in none."""
     model = run(tmp_path, steps=2)
-    files = [model, model.with_name("experiment.json")]
+    card = model.with_suffix(".json")
+    said = json.loads(card.read_text())
+    del said["config"]["training"]["export"]  # cards of runs older than that choice
+    card.write_text(json.dumps(said))
+    files = [model, card, model.with_name("experiment.json")]
     before = [file.read_bytes() for file in files]
     monkeypatch.setattr("dvdgan_lib.run_record.git_commit", lambda: ("another", False))
     assert run(tmp_path, steps=2) == model
